@@ -1,0 +1,4 @@
+//! POP3 (RFC 1939): the server machine and the client machine.
+
+pub mod client;
+pub mod server;

@@ -1,0 +1,10 @@
+//! SMTP (RFC 5321): what both ends share, the server machine and the client machine.
+
+mod address;
+mod reply;
+
+pub mod client;
+pub mod server;
+
+pub use address::{Address, AddressError, Domain};
+pub use reply::{EnhancedStatus, Reply};
