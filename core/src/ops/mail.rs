@@ -37,6 +37,9 @@ pub enum Body {
     Inline(Vec<Bytes>),
     /// In the store already: a large one was staged as it arrived. The op takes the stage over, on success.
     Staged(StageId),
+    /// The body of this queue row, shared: a row that turned out to be for a mailbox here. The row must live until the
+    /// op is done; inside a `Settle` that finishes it, it does.
+    Row(RowId),
 }
 
 /// A recipient whose mailbox is in this store.

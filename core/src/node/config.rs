@@ -1,0 +1,148 @@
+//! How a node behaves: what an operator configures, in the shape that the machines want.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use super::ConnId;
+use crate::dns;
+use crate::queue;
+use crate::router::Routes;
+use crate::session::Direction;
+use crate::tls::TlsFactory;
+
+/// Everything a node is told at its start, and again at a reload.
+#[derive(Clone)]
+pub struct Config {
+    /// Our name.
+    pub hostname: String,
+    /// Domains that are ours, and fixed routes for those that are not.
+    pub routes: Routes,
+    /// The listeners, by [`ListenerId`](super::ListenerId).
+    pub services: Vec<Service>,
+    /// Makes the server side of TLS; without it no listener offers TLS.
+    pub tls: Option<Arc<dyn TlsFactory>>,
+    /// When a password may cross a connection without TLS.
+    pub cleartext: Cleartext,
+    /// Largest message in bytes.
+    pub message_size: u64,
+    /// How mail goes out.
+    pub delivery: Delivery,
+    /// The name servers.
+    pub dns: dns::Config,
+    /// Bounds of the node itself.
+    pub limits: Limits,
+    /// Sees the plaintext of every connection, without what is secret.
+    pub tap: Option<Arc<dyn TapSink>>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("hostname", &self.hostname).field("services", &self.services).finish_non_exhaustive()
+    }
+}
+
+/// What a listener offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Whether TLS is there.
+    pub tls: TlsMode,
+}
+
+/// What is spoken on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// SMTP between servers.
+    Transfer,
+    /// SMTP from users.
+    Submission,
+    /// POP3.
+    Pop3,
+    /// The control protocol, on a socket that only the owner can reach: no authentication.
+    Control,
+}
+
+/// Whether TLS is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// No TLS.
+    None,
+    /// By STARTTLS or STLS.
+    StartTls,
+    /// From the first byte.
+    Implicit,
+}
+
+/// When a password may cross a connection without TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cleartext {
+    /// Never.
+    Never,
+    /// From this machine only.
+    Loopback,
+    /// Always. Think again.
+    Always,
+}
+
+/// How mail goes out.
+#[derive(Clone)]
+pub struct Delivery {
+    /// The port that other servers are reached on (25).
+    pub port: u16,
+    /// Makes the client side of opportunistic TLS; without it STARTTLS is not used.
+    pub tls: Option<Arc<dyn TlsFactory>>,
+    /// Retries, expiry, and the queue's bounds.
+    pub queue: Arc<queue::Config>,
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+/// Bounds of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions polled in one turn before `More`: bytes must be moved, too.
+    pub sessions_per_turn: usize,
+    /// A body up to this many bytes stays in memory and travels inside the op; a larger one is staged.
+    pub inline_body: usize,
+    /// Bytes of such bodies in the whole node; when they are used up, further bodies are staged from their first chunk.
+    pub inline_bodies: usize,
+    /// Bytes of plaintext and of ciphertext that a connection may hold unread.
+    pub receive_buffer: usize,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long a connection out may take to come up.
+    pub dial_timeout: Duration,
+    /// How long a closed connection may take to write what is left.
+    pub linger: Duration,
+    /// Pause before an op that must not be lost is submitted again to a busy store.
+    pub busy_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions_per_turn: 64,
+            inline_body: 256 * 1024,
+            inline_bodies: 64 * 1024 * 1024,
+            receive_buffer: 64 * 1024,
+            handshake_timeout: Duration::from_secs(30),
+            dial_timeout: Duration::from_secs(30),
+            linger: Duration::from_secs(30),
+            busy_pause: Duration::from_millis(50),
+        }
+    }
+}
+
+/// Where a tap's bytes go.
+pub trait TapSink: Send + Sync {
+    /// These plaintext bytes went `direction` on `conn`; what was secret is masked.
+    fn bytes(&self, conn: ConnId, direction: Direction, bytes: &[u8]);
+}
