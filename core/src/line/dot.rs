@@ -213,7 +213,7 @@ impl Stuff {
                 tx.put(b".");
                 self.at = At::Inside;
             }
-            let n = self.to_dot(&bytes);
+            let n = self.stretch(&bytes);
             tx.push(bytes.split_to(n));
         }
     }
@@ -228,7 +228,7 @@ impl Stuff {
     }
 
     /// How many octets stand before the next dot that begins a line; the state behind them.
-    fn to_dot(&mut self, bytes: &[u8]) -> usize {
+    fn stretch(&mut self, bytes: &[u8]) -> usize {
         if self.at == At::Cr && bytes[0] == b'\n' && bytes.get(1) == Some(&b'.') {
             self.at = At::LineStart;
             return 1;

@@ -6,5 +6,5 @@ mod reply;
 pub mod client;
 pub mod server;
 
-pub use address::{Address, AddressError, Domain};
+pub use address::{Address, AddressError, Domain, MAX_ADDRESS, MAX_DOMAIN, MAX_LOCAL, Path};
 pub use reply::{EnhancedStatus, Reply};
