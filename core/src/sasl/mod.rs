@@ -1,6 +1,13 @@
-//! SASL (RFC 4422): one file a mechanism, both sides.
+//! SASL (RFC 4422): one file a mechanism, both sides; and the server's side of an exchange as a line protocol has it.
+
+mod exchange;
+pub mod login;
+pub mod plain;
+
+pub use exchange::{Exchange, Failure, Turn};
 
 use alloc::string::String;
+use core::fmt;
 
 use crate::secret::Secret;
 
@@ -13,6 +20,32 @@ pub enum Mechanism {
     Login,
 }
 
+impl Mechanism {
+    /// All of them, the better ones first.
+    pub const ALL: [Self; 2] = [Self::Plain, Self::Login];
+
+    /// The mechanism of this name, in any letter case; `None` for one that we do not speak.
+    #[must_use]
+    pub fn named(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|mechanism| name.eq_ignore_ascii_case(mechanism.name().as_bytes()))
+    }
+
+    /// Its registered name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+        }
+    }
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Who somebody claims to be, and the proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
@@ -22,4 +55,9 @@ pub struct Credentials {
     pub authcid: String,
     /// The password.
     pub password: Secret,
+}
+
+/// A name as it came over the wire: UTF-8 without control characters, so that it can stand in a log line.
+fn name(bytes: &[u8]) -> Option<&str> {
+    core::str::from_utf8(bytes).ok().filter(|name| !name.contains(char::is_control))
 }
