@@ -146,7 +146,7 @@ pub enum QueueOp {
 pub struct Settle {
     /// The lease under which the attempt was made.
     pub epoch: LeaseEpoch,
-    /// Each row and what became of it.
+    /// Each row and what became of it. A row that is gone by now (an operator removed it) is passed over.
     pub rows: Vec<(RowId, Attempted)>,
     /// Messages to accept in the same transaction: bounces, and what a local row turned into.
     pub accepts: Vec<Accept>,
@@ -157,7 +157,7 @@ pub struct Settle {
 pub enum Attempted {
     /// It left the queue: delivered, or bounced by one of the `accepts`.
     Finished,
-    /// It stays.
+    /// It stays; its count of attempts grows by one.
     Retry {
         /// When it is due again.
         due: Wall,
@@ -191,6 +191,17 @@ pub struct QueueRow {
     pub received: Wall,
     /// Its fate so far.
     pub state: RowState,
+}
+
+impl QueueRow {
+    /// Whether both rows are recipients of one message, and can go in one transaction.
+    #[must_use]
+    pub fn same_message(&self, other: &Self) -> bool {
+        self.blob == other.blob
+            && self.reverse_path == other.reverse_path
+            && self.prefix == other.prefix
+            && (self.smtputf8, self.eight_bit) == (other.smtputf8, other.eight_bit)
+    }
 }
 
 /// The part of a row that attempts change.
