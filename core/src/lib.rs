@@ -25,6 +25,8 @@ pub use time::{Mono, Now, Wall};
 pub mod line;
 pub mod ops;
 pub mod pop3;
+pub mod queue;
+pub mod router;
 pub mod sasl;
 pub mod smtp;
 pub mod tls;
