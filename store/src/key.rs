@@ -1,0 +1,31 @@
+//! Under which text an address is known here.
+//!
+//! Local parts are compared without letter case, as people expect of their own address; RFC 5321 §2.4 leaves that to
+//! whoever owns the mailbox, and for addresses in this store that is us.
+
+use pillarbox_core::smtp::Address;
+
+/// The text that two spellings of one address share. It ends with the domain, which contains no `@`.
+pub(crate) fn key(address: &Address) -> String {
+    let mut key = address.local().to_lowercase();
+    key.push('@');
+    key.push_str(&address.domain().to_string());
+    key
+}
+
+/// The key of a login name as a person typed it; `None` when it has no `@`.
+pub(crate) fn login_key(login: &str) -> Option<String> {
+    let (local, domain) = login.rsplit_once('@')?;
+    Some(format!("{}@{}", local.to_lowercase(), domain.to_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letter_case_of_a_login_does_not_matter() {
+        assert_eq!(login_key("Alice@Example.ORG").as_deref(), Some("alice@example.org"));
+        assert_eq!(login_key("alice"), None);
+    }
+}
