@@ -7,7 +7,12 @@ pub mod plain;
 pub use exchange::{Exchange, Failure, Turn};
 
 use alloc::string::String;
+use alloc::vec;
 use core::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
@@ -57,7 +62,41 @@ pub struct Credentials {
     pub password: Secret,
 }
 
+/// The credentials cannot be said in this mechanism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsayable;
+
+impl fmt::Display for Unsayable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the login name or the password is empty or holds NUL")
+    }
+}
+
+impl core::error::Error for Unsayable {}
+
+/// A message as it travels: in base64 with padding (RFC 4648 §4).
+#[must_use]
+pub fn encode(message: &[u8]) -> Secret {
+    let mut text = Zeroizing::new(vec![0; message.len().div_ceil(3) * 4]);
+    // The buffer has exactly the room that padded base64 takes.
+    let written = STANDARD.encode_slice(message, &mut text).unwrap_or(0);
+    text.truncate(written);
+    Secret::new(core::mem::take(&mut *text))
+}
+
 /// A name as it came over the wire: UTF-8 without control characters, so that it can stand in a log line.
 fn name(bytes: &[u8]) -> Option<&str> {
     core::str::from_utf8(bytes).ok().filter(|name| !name.contains(char::is_control))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_padded() {
+        for (message, text) in [("", ""), ("a", "YQ=="), ("\0tim\0tanstaaftanstaaf", "AHRpbQB0YW5zdGFhZnRhbnN0YWFm")] {
+            assert_eq!(encode(message.as_bytes()), Secret::from(text));
+        }
+    }
 }

@@ -2,9 +2,11 @@
 
 mod address;
 mod reply;
+mod reply_parser;
 
 pub mod client;
 pub mod server;
 
 pub use address::{Address, AddressError, Domain, MAX_ADDRESS, MAX_DOMAIN, MAX_LOCAL, Path};
 pub use reply::{EnhancedStatus, Reply};
+pub use reply_parser::{ReplyBounds, ReplyError, ReplyParser};
