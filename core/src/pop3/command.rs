@@ -108,7 +108,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// Which part of a line a log must not show, if it is sent before login: the password of PASS, the response of AUTH, the
+/// Which part of a line a log must not show: the password of PASS, the response of AUTH, the
 /// digest of APOP, and the whole of a line that is no command at all, for that may be a password gone astray.
 #[must_use]
 pub fn secret(line: &[u8]) -> Option<Range<usize>> {
@@ -216,9 +216,10 @@ fn trim(rest: &[u8]) -> &[u8] {
     rest
 }
 
+/// UTF-8 without control characters, so that it can stand in a log line.
 fn text(argument: &[u8]) -> Result<&str, SyntaxError> {
     match core::str::from_utf8(argument) {
-        Ok(text) if !text.is_empty() => Ok(text),
+        Ok(text) if !text.is_empty() && !text.contains(char::is_control) => Ok(text),
         _ => Err(SyntaxError::Arguments),
     }
 }
@@ -269,7 +270,7 @@ mod tests {
 
     #[test]
     fn commands_are_read() {
-        let cases: [(&[u8], Result<Command<'_>, SyntaxError>); 30] = [
+        let cases: [(&[u8], Result<Command<'_>, SyntaxError>); 31] = [
             (b"STAT", Ok(Command::Stat)),
             (b"stat  \t", Ok(Command::Stat)),
             (b"STAT 1", Err(SyntaxError::Arguments)),
@@ -280,6 +281,7 @@ mod tests {
             (b"USER alice", Ok(Command::User("alice"))),
             (b"USER  alice ", Ok(Command::User("alice"))),
             (b"USER", Err(SyntaxError::Arguments)),
+            (b"USER al\x1bice", Err(SyntaxError::Arguments)),
             (b"USER \xff", Err(SyntaxError::Arguments)),
             (b"PASS two  words ", Ok(Command::Pass(b"two  words "))),
             (b"PASS  x", Ok(Command::Pass(b" x"))),
