@@ -1,1 +1,22 @@
-//! To come.
+//! How the machines of Pillarbox are tested: dialogues that people can read, and laws that hold for every machine.
+//!
+//! A [`dialogue`] is a text file that tells one story: what the peer says, what the machine answers, what it asks of its
+//! host. [`laws`] takes the same files and checks over each of them what every machine promises: drain, honest
+//! deadlines, split invariance, one question one answer, bounds, purity, totality. Both drive a machine through a
+//! [`Subject`]: a small binding that renders a machine's actions as text and reads answers from text. The bindings are
+//! in [`bindings`].
+//!
+//! One line in a file of `tests/tests/` runs all of it for one machine:
+//!
+//! ```text
+//! pillarbox_tests::laws!(pillarbox_tests::bindings::Pop3Server, "pop3-server");
+//! ```
+
+pub mod alloc;
+pub mod bench;
+pub mod bindings;
+pub mod dialogue;
+pub mod laws;
+pub mod subject;
+
+pub use subject::{Bounds, Event, Kind, NotAnswered, Range, Role, Settings, Subject};

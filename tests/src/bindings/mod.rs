@@ -1,0 +1,1 @@
+//! The host bindings: one file a machine.
