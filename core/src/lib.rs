@@ -22,6 +22,7 @@ pub use session::{
 pub use ticket::{Misuse, SessionId, Ticket, Tickets};
 pub use time::{Mono, Now, Wall};
 
+pub mod channel;
 pub mod line;
 pub mod ops;
 pub mod pop3;
