@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Credentials, Mechanism, login, name, plain};
+use super::{Credentials, Mechanism, name, plain};
 use crate::secret::Secret;
 
 /// The server's side of one exchange.
@@ -110,6 +110,7 @@ const BASE64_PASSWORD: &str = "UGFzc3dvcmQ6";
 
 #[cfg(test)]
 mod tests {
+    use super::super::login;
     use super::*;
 
     fn credentials(mechanism: Mechanism) -> Turn {

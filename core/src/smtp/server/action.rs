@@ -51,6 +51,8 @@ pub struct Limits {
     pub line: usize,
     /// Recipients of one transaction; §4.5.3.1.8 wants 100 at least. One more is told 452.
     pub recipients: usize,
+    /// Recipients asked about at the same time. What a client pipelines beyond it waits in the socket.
+    pub questions: usize,
     /// Received fields above which a message is in a loop (§6.3).
     pub received: usize,
     /// Octets of the header section at most.
@@ -69,6 +71,7 @@ impl Default for Limits {
             session: SessionLimits::default(),
             line: 12_288,
             recipients: 1_000,
+            questions: 32,
             received: 100,
             header: 1024 * 1024,
             transactions: 1_000,
@@ -146,7 +149,8 @@ pub struct TransactionId {
 
 impl fmt::Display for TransactionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}.{:x}", self.session.0, self.serial)
+        // An atom, so that it can stand as the id of a Received field.
+        write!(f, "{:x}-{:x}", self.session.0, self.serial)
     }
 }
 
