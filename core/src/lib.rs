@@ -23,6 +23,8 @@ pub use ticket::{Misuse, SessionId, Ticket, Tickets};
 pub use time::{Mono, Now, Wall};
 
 pub mod channel;
+#[cfg(feature = "dns")]
+pub mod dns;
 pub mod line;
 pub mod ops;
 pub mod pop3;
