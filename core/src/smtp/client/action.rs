@@ -48,6 +48,8 @@ pub struct Limits {
     pub line: usize,
     /// Octets of a whole reply.
     pub reply: usize,
+    /// Octets of a reply's text that are kept: it goes into queue rows and bounces, once for each recipient.
+    pub text: usize,
     /// Waiting for the greeting (5 minutes).
     pub greeting_timeout: Duration,
     /// Waiting for the reply to EHLO, MAIL, RCPT (5 minutes).
@@ -58,6 +60,8 @@ pub struct Limits {
     pub block_timeout: Duration,
     /// Waiting for the reply to the end of data (10 minutes).
     pub final_timeout: Duration,
+    /// Waiting for the reply to QUIT (10 seconds): nothing depends on it any more.
+    pub quit_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -66,11 +70,13 @@ impl Default for Limits {
             session: SessionLimits::default(),
             line: 4 * 1024,
             reply: 64 * 1024,
+            text: 1024,
             greeting_timeout: Duration::from_secs(300),
             command_timeout: Duration::from_secs(300),
             data_timeout: Duration::from_secs(120),
             block_timeout: Duration::from_secs(180),
             final_timeout: Duration::from_secs(600),
+            quit_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -79,6 +85,8 @@ impl Default for Limits {
 #[derive(Debug)]
 pub enum Action {
     /// Ready for a message: which one, or is it over? Asked after greeting, EHLO, TLS and AUTH, and after each outcome.
+    /// Unanswered for `limits.session.answer_timeout`, it counts as [`Next::Quit`]. A message given in answer always
+    /// gets its [`Action::Outcome`], unless the answer comes after `Done`: then it is dropped unsent.
     Next {
         /// Answer here.
         ticket: Ticket<Next>,
@@ -95,7 +103,9 @@ pub enum Action {
     /// The message is settled: one reply for each recipient, in their order. A 2yz reply means that the server took
     /// responsibility for it. A reply that never came is a 4yz in our words.
     Outcome(Outcome),
-    /// The server cannot be used at all (its greeting or EHLO, STARTTLS or AUTH was refused); `Done` follows.
+    /// The server cannot be used at all (its greeting or EHLO, STARTTLS or AUTH was refused, or never came); `Done`
+    /// follows. It is told once, and only before the first [`Action::Next`]. A TLS handshake that failed and a host
+    /// that shuts down are no matter of the server's: they are told by `Done` alone.
     Unusable {
         /// What it said, or what we say of it.
         reply: Reply,
@@ -129,7 +139,8 @@ pub struct Envelope {
 /// To [`Action::Body`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyAnswer {
-    /// These bytes: at least one, at most what was asked.
+    /// These bytes: at least one, at most what was asked. Lines end with CRLF; a bare CR or LF is not sent, since
+    /// others might take it for the end of a line and so of the message: its message is refused with 5.6.0.
     Bytes(Bytes),
     /// The message cannot be read. The client breaks the connection off: a half message must not look whole.
     Unreadable,
