@@ -1,1 +1,1 @@
-//! To come.
+//! Runs a node on tokio.

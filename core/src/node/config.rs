@@ -19,7 +19,7 @@ pub struct Config {
     /// Our name.
     pub hostname: String,
     /// Domains that are ours, and fixed routes for those that are not.
-    pub routes: Routes,
+    pub routes: Arc<Routes>,
     /// The listeners, by [`ListenerId`](super::ListenerId).
     pub services: Vec<Service>,
     /// Makes the server side of TLS; without it no listener offers TLS.

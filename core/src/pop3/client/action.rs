@@ -7,7 +7,6 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::limits::SessionLimits;
-use crate::line::Fault;
 use crate::sasl::Credentials;
 pub use crate::smtp::client::Tls;
 use crate::ticket::Ticket;
@@ -32,10 +31,8 @@ pub struct Limits {
     pub session: SessionLimits,
     /// Octets of a response line with its CRLF: 512 by RFC 2449 §4; longer ones exist.
     pub line: usize,
-    /// Messages in one listing at most, and capabilities in another.
+    /// Messages in one listing at most.
     pub messages: usize,
-    /// Octets of one message at most. A server that never ends a message is not listened to for ever.
-    pub message: u64,
     /// Waiting for a response.
     pub timeout: Duration,
 }
@@ -46,7 +43,6 @@ impl Default for Limits {
             session: SessionLimits::default(),
             line: 4 * 1024,
             messages: 1_000_000,
-            message: 1024 * 1024 * 1024,
             timeout: Duration::from_secs(120),
         }
     }
@@ -69,8 +65,7 @@ pub enum Action {
     },
     /// What came of the last command.
     Outcome(Outcome),
-    /// Greeting, STLS or login failed, or the server broke the protocol later on; `Done` follows. What the last command
-    /// did is then unknown.
+    /// Greeting, STLS or login failed; `Done` follows.
     Failed(Failure),
 }
 
@@ -109,9 +104,6 @@ pub enum Outcome {
     Uidl(Vec<(u32, String)>),
     /// To `Retr`: the message is complete.
     Retrieved,
-    /// To `Retr`: the message holds an octet that no message may hold, and its chunks are not all of it. The server is
-    /// in order otherwise, and the session goes on.
-    Malformed(Fault),
     /// To `Dele`, `Rset` and `Quit`.
     Done,
     /// The server said -ERR: its words.
@@ -128,10 +120,6 @@ pub enum Failure {
     },
     /// What it said is not POP3.
     Protocol,
-    /// What it said is larger than one of our [`Limits`].
-    TooLarge,
-    /// The credentials cannot be said: a part is empty, or holds an octet that the command cannot carry.
-    Credentials,
     /// TLS is required and not offered, or the handshake failed, or the password would cross in the clear.
     Tls,
 }

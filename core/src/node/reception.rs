@@ -1,0 +1,381 @@
+//! An SMTP server session's questions, turned into store operations and answered from the store's replies.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+
+use bytes::Bytes;
+
+use super::intake::Intake;
+use super::shared::Shared;
+use super::{ConnId, Event, asked, replies, resolve};
+use crate::channel::Channel;
+use crate::ops::{
+    Accept, Accepted, AccountId, AccountOp, AccountReply, Body, Delivery, Destination, NewRow, Resolution, StageId, StageReply,
+    StoreError, StoreOp, StoreReply,
+};
+use crate::router::{Place, verdict};
+use crate::session::Answer as _;
+use crate::smtp::server::{
+    Action, AuthenticateAnswer, ChunkAnswer, CommitAnswer, RecipientAnswer, Server, Service, Transaction, TransactionId,
+};
+use crate::smtp::{Address, Reply};
+use crate::ticket::Ticket;
+use crate::time::Wall;
+
+/// A session with a client that brings mail.
+pub(super) struct Reception {
+    conn: ConnId,
+    pub(super) channel: Channel<Server>,
+    service: Service,
+    authenticated: bool,
+    transaction: Option<Receiving>,
+}
+
+/// What is known of the transaction under way.
+struct Receiving {
+    id: TransactionId,
+    /// Each recipient that was accepted, and what it stands for.
+    recipients: Vec<(Address, Target)>,
+    body: Intake,
+}
+
+/// What a recipient stands for.
+#[derive(Debug)]
+enum Target {
+    /// Accounts here, and others that an alias names.
+    Here { accounts: Vec<(AccountId, Address)>, others: Vec<Address> },
+    /// Somebody else's.
+    Elsewhere,
+}
+
+/// What a session wants to know of the store.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// Are these credentials good?
+    Authenticate { ticket: Ticket<AuthenticateAnswer>, login: String },
+    /// A stage for a large body.
+    StageOpen,
+    /// Is this chunk written?
+    StageAppend { stage: StageId, ticket: Option<Ticket<ChunkAnswer>> },
+    /// Is it on disk?
+    Commit(Box<Committing>),
+}
+
+/// A recipient whose address is being resolved.
+#[derive(Debug)]
+pub(super) struct Recipient {
+    ticket: Ticket<RecipientAnswer>,
+    transaction: TransactionId,
+    address: Address,
+}
+
+/// A commit under way.
+#[derive(Debug)]
+pub(super) struct Committing {
+    ticket: Ticket<CommitAnswer>,
+    id: TransactionId,
+    reverse_path: Option<Address>,
+    size: u64,
+    /// Where the rows go, in their order.
+    destinations: Vec<Destination>,
+    /// Bytes to give back to the budget.
+    charged: usize,
+    /// The stage it takes over, given back if it is refused.
+    stage: Option<StageId>,
+    wall: Wall,
+}
+
+impl Reception {
+    pub(super) fn new(conn: ConnId, channel: Channel<Server>, service: Service) -> Self {
+        Self { conn, channel, service, authenticated: false, transaction: None }
+    }
+
+    pub(super) fn act(&mut self, shared: &mut Shared, wall: Wall, action: Action) {
+        match action {
+            Action::Authenticate { ticket, mechanism: _, credentials } => {
+                let login = shared.login(&credentials.authcid);
+                if !credentials.authzid.is_empty() && shared.login(&credentials.authzid) != login {
+                    // Nobody acts for somebody else here.
+                    self.answer(ticket, AuthenticateAnswer::Rejected);
+                    return;
+                }
+                let op = AccountOp::Authenticate { login: login.clone(), password: credentials.password };
+                self.ask(shared, Question::Authenticate { ticket, login }, StoreOp::Account(op));
+            }
+            Action::Recipient { ticket, transaction, recipient, reverse_path: _ } => {
+                self.recipient(shared, ticket, transaction, recipient);
+            }
+            Action::Chunk { ticket, transaction, bytes } => {
+                let receiving = self.receiving(shared, transaction);
+                let mut body = core::mem::take(&mut receiving.body);
+                let answer = body.chunk(shared, self.conn, ticket, bytes);
+                self.receiving(shared, transaction).body = body;
+                if let Some((ticket, answer)) = answer {
+                    self.answer(ticket, answer);
+                }
+            }
+            Action::Commit { ticket, transaction } => self.commit(shared, wall, ticket, *transaction),
+            Action::Abort(_) => self.discard(shared),
+            Action::Refused { reply } => shared.event(Event::Refused { conn: self.conn, reply }),
+        }
+    }
+
+    /// Gives back what the session holds.
+    pub(super) fn discard(&mut self, shared: &mut Shared) {
+        if let Some(receiving) = self.transaction.take() {
+            receiving.body.discard(shared);
+        }
+    }
+
+    fn receiving(&mut self, shared: &mut Shared, id: TransactionId) -> &mut Receiving {
+        if self.transaction.as_ref().is_none_or(|receiving| receiving.id != id) {
+            self.discard(shared);
+        }
+        self.transaction.get_or_insert_with(|| Receiving { id, recipients: Vec::new(), body: Intake::Empty })
+    }
+
+    fn recipient(
+        &mut self,
+        shared: &mut Shared,
+        ticket: Ticket<RecipientAnswer>,
+        transaction: TransactionId,
+        recipient: Address,
+    ) {
+        match shared.config.routes.place(&recipient) {
+            Place::Ours => {
+                let asking = Recipient { ticket, transaction, address: recipient.clone() };
+                resolve::ask(shared, &recipient, resolve::Then::Recipient(self.conn, asking));
+            }
+            place @ Place::Elsewhere(_) => {
+                let answer = match verdict(self.may_relay(), &place, None) {
+                    Ok(()) => {
+                        self.receiving(shared, transaction).recipients.push((recipient, Target::Elsewhere));
+                        RecipientAnswer::Accepted
+                    }
+                    Err(reply) => RecipientAnswer::Refused(reply),
+                };
+                self.answer(ticket, answer);
+            }
+        }
+    }
+
+    /// Only a user who logged in sends mail to other servers through us.
+    fn may_relay(&self) -> bool {
+        self.service == Service::Submission && self.authenticated
+    }
+
+    fn commit(&mut self, shared: &mut Shared, wall: Wall, ticket: Ticket<CommitAnswer>, transaction: Transaction) {
+        let receiving = self.transaction.take().filter(|receiving| receiving.id == transaction.id);
+        let Some(mut receiving) = receiving else {
+            self.answer(ticket, CommitAnswer::Refused(replies::STORE_TROUBLE.reply()));
+            return;
+        };
+        let (body, charged) = match receiving.body.finish() {
+            Ok(body) => body,
+            Err(reply) => return self.answer(ticket, CommitAnswer::Refused(reply)),
+        };
+        let stage = match body {
+            Body::Staged(stage) => Some(stage),
+            _ => None,
+        };
+        let (deliveries, rows) = address(shared, wall, &transaction, receiving.recipients);
+        let committing = Committing {
+            ticket,
+            id: transaction.id,
+            reverse_path: transaction.reverse_path.clone(),
+            size: transaction.size,
+            destinations: rows.iter().map(|row| row.destination.clone()).collect(),
+            charged,
+            stage,
+            wall,
+        };
+        let accept = Accept {
+            body,
+            received: wall,
+            reverse_path: transaction.reverse_path,
+            smtputf8: transaction.smtputf8,
+            eight_bit: transaction.eight_bit,
+            deliveries,
+            rows,
+            expires: wall.after(shared.config.delivery.queue.expire_after),
+        };
+        self.ask(shared, Question::Commit(Box::new(committing)), StoreOp::Accept(Box::new(accept)));
+    }
+
+    fn ask(&self, shared: &mut Shared, question: Question, op: StoreOp) {
+        shared.ask(asked::Question::Reception(self.conn, question), op);
+    }
+
+    fn answer<A>(&mut self, ticket: Ticket<A>, answer: A)
+    where
+        Channel<Server>: crate::session::Answer<A>,
+    {
+        let answered = self.channel.answer(ticket, answer);
+        debug_assert!(answered.is_ok(), "a ticket went to another session");
+    }
+}
+
+/// The store's reply to a question of a session, which may be gone by now.
+pub(super) fn stored(shared: &mut Shared, session: Option<&mut Reception>, question: Question, reply: StoreReply) {
+    if let StoreReply::Failed(error) = reply {
+        shared.store_trouble(error);
+        return refuse(shared, session, question, replies::of_store(error));
+    }
+    match (question, reply) {
+        (Question::Authenticate { ticket, login }, StoreReply::Account(AccountReply::Authenticated(account))) => {
+            let Some(session) = session else { return };
+            session.authenticated = account.is_some();
+            let conn = session.conn;
+            let (event, answer) = match account {
+                Some(_) => (Event::Authenticated { conn, login }, AuthenticateAnswer::Accepted),
+                None => (Event::NotAuthenticated { conn, login }, AuthenticateAnswer::Rejected),
+            };
+            shared.event(event);
+            session.answer(ticket, answer);
+        }
+        (Question::StageOpen, StoreReply::Stage(StageReply::Opened(stage))) => {
+            let wanted = session.is_some_and(|session| {
+                let conn = session.conn;
+                session.transaction.as_mut().is_some_and(|receiving| receiving.body.opened(shared, conn, stage))
+            });
+            if !wanted {
+                shared.drop_stage(stage);
+            }
+        }
+        (Question::StageAppend { ticket, .. }, StoreReply::Stage(StageReply::Appended)) => {
+            if let (Some(session), Some(ticket)) = (session, ticket) {
+                session.answer(ticket, ChunkAnswer::Taken);
+            }
+        }
+        (Question::Commit(committing), StoreReply::Accepted(accepted)) => {
+            committed(shared, session, *committing, &accepted);
+        }
+        (question, _) => refuse(shared, session, question, replies::of_store(StoreError::Unknown)),
+    }
+}
+
+/// A recipient is resolved.
+pub(super) fn resolved(
+    shared: &mut Shared,
+    session: Option<&mut Reception>,
+    recipient: Recipient,
+    resolution: Result<Resolution, Reply>,
+) {
+    let Some(session) = session else { return };
+    let Recipient { ticket, transaction, address } = recipient;
+    let place = shared.config.routes.place(&address);
+    let answer = match resolution.and_then(|found| verdict(session.may_relay(), &place, Some(&found)).map(|()| found)) {
+        Ok(Resolution::Targets { accounts, others }) => {
+            session.receiving(shared, transaction).recipients.push((address, Target::Here { accounts, others }));
+            RecipientAnswer::Accepted
+        }
+        Ok(Resolution::Unknown | Resolution::TooMany) => RecipientAnswer::Refused(replies::UNKNOWN_USER.reply()),
+        Err(reply) => RecipientAnswer::Refused(reply),
+    };
+    session.answer(ticket, answer);
+}
+
+/// The op had no effect, and the session is told so.
+pub(super) fn refuse(shared: &mut Shared, session: Option<&mut Reception>, question: Question, reply: Reply) {
+    if let Question::Commit(committing) = &question {
+        shared.discharge(committing.charged);
+        if let Some(stage) = committing.stage {
+            shared.drop_stage(stage);
+        }
+    }
+    let Some(session) = session else { return };
+    match question {
+        Question::Authenticate { ticket, .. } => session.answer(ticket, AuthenticateAnswer::Unavailable),
+        Question::StageOpen => fail_body(shared, session, reply),
+        Question::StageAppend { stage, ticket } => {
+            let current = matches!(&session.transaction, Some(Receiving { body: Intake::Staged(id), .. }) if *id == stage);
+            if current {
+                fail_body(shared, session, reply.clone());
+            }
+            if let Some(ticket) = ticket {
+                session.answer(ticket, ChunkAnswer::Refused(reply));
+            }
+        }
+        Question::Commit(committing) => session.answer(committing.ticket, CommitAnswer::Refused(reply)),
+    }
+}
+
+fn fail_body(shared: &mut Shared, session: &mut Reception, reply: Reply) {
+    let Some(receiving) = &mut session.transaction else { return };
+    for ticket in receiving.body.failed(shared, reply.clone()) {
+        session.answer(ticket, ChunkAnswer::Refused(reply.clone()));
+    }
+}
+
+/// The message is on disk: the queue hears of its rows, and the session says 250. The queue hears of them also when the
+/// session is gone: they are ours now.
+fn committed(shared: &mut Shared, session: Option<&mut Reception>, committing: Committing, accepted: &Accepted) {
+    shared.discharge(committing.charged);
+    for destination in &committing.destinations {
+        shared.queue.hint(destination, committing.wall);
+    }
+    let delivered = accepted.emails.iter().flatten().count();
+    if delivered < accepted.emails.len() {
+        shared.queue.hint(&Destination::Local, committing.wall);
+    }
+    let Some(session) = session else { return };
+    shared.event(Event::Accepted {
+        conn: session.conn,
+        transaction: committing.id,
+        reverse_path: committing.reverse_path,
+        delivered,
+        queued: accepted.rows.len(),
+        size: committing.size,
+    });
+    let text = format!("Accepted as {}", committing.id);
+    session.answer(committing.ticket, CommitAnswer::Committed { text });
+}
+
+/// Who gets what: one delivery for each account, however many of its names were used, and one row for each other address,
+/// however many aliases name it.
+fn address(
+    shared: &Shared,
+    wall: Wall,
+    transaction: &Transaction,
+    recipients: Vec<(Address, Target)>,
+) -> (Vec<Delivery>, Vec<NewRow>) {
+    let mut taken = BTreeSet::new();
+    let mut queued = BTreeSet::new();
+    let mut deliveries = Vec::new();
+    let mut rows = Vec::new();
+    for (recipient, target) in recipients {
+        let others = match target {
+            Target::Elsewhere => [recipient].into(),
+            Target::Here { accounts, others } => {
+                for (account, _) in accounts.into_iter().filter(|(account, _)| taken.insert(*account)) {
+                    let prefix = delivery_prefix(transaction.reverse_path.as_ref(), &recipient, &transaction.trace);
+                    deliveries.push(Delivery { account, recipient: recipient.clone(), prefix });
+                }
+                others
+            }
+        };
+        for recipient in others.into_iter().filter(|other| queued.insert(other.clone())) {
+            let destination = shared.config.routes.destination(&recipient);
+            rows.push(NewRow { recipient, destination, prefix: transaction.trace.clone(), due: wall });
+        }
+    }
+    (deliveries, rows)
+}
+
+/// What stands before a message in a mailbox: where it came from (RFC 5321 §4.4), for whom (RFC 9228), and its trace.
+pub(super) fn delivery_prefix(reverse_path: Option<&Address>, recipient: &Address, trace: &Bytes) -> Bytes {
+    let mut prefix = String::new();
+    // Writing to a String cannot fail.
+    let _ = match reverse_path {
+        Some(address) => write!(prefix, "Return-Path: <{address}>\r\n"),
+        None => write!(prefix, "Return-Path: <>\r\n"),
+    };
+    let _ = write!(prefix, "Delivered-To: {recipient}\r\n");
+    let mut bytes = prefix.into_bytes();
+    bytes.extend_from_slice(trace);
+    bytes.into()
+}

@@ -1,0 +1,132 @@
+//! What the connections of a node share: its configuration, its questions to the store, its queue and resolver, and the
+//! list of what the host is to do.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
+
+use super::asked::{Asked, Question};
+use super::transfer::Transfers;
+use super::{Config, ConnId, Event, NodeAction};
+use crate::dns::Resolver;
+use crate::ops::{StageId, StageOp, StoreError, StoreOp, Token};
+use crate::queue::Queue;
+use crate::time::Mono;
+
+pub(super) struct Shared {
+    pub(super) config: Arc<Config>,
+    pub(super) asked: Asked,
+    pub(super) queue: Queue,
+    pub(super) resolver: Resolver,
+    pub(super) transfers: Transfers,
+    /// What the host is to do, oldest first. Bounded: a turn stops to hand it over.
+    pub(super) out: VecDeque<NodeAction>,
+    /// Connections that the transfers want made.
+    pub(super) dials: VecDeque<super::conn::Dial>,
+    /// Bytes of bodies kept in memory.
+    inline_used: usize,
+    next_conn: u64,
+}
+
+impl Shared {
+    pub(super) fn new(config: Arc<Config>, queue: Queue, resolver: Resolver) -> Self {
+        Self {
+            config,
+            asked: Asked::default(),
+            queue,
+            resolver,
+            transfers: Transfers::default(),
+            out: VecDeque::new(),
+            dials: VecDeque::new(),
+            inline_used: 0,
+            next_conn: 0,
+        }
+    }
+
+    /// A name for a new connection.
+    pub(super) fn conn_id(&mut self) -> ConnId {
+        self.next_conn += 1;
+        ConnId(self.next_conn)
+    }
+
+    /// Submits an op whose reply answers `question`.
+    pub(super) fn ask(&mut self, question: Question, op: StoreOp) -> Token {
+        let token = self.asked.ask(question);
+        self.out.push_back(NodeAction::Store { token, op });
+        token
+    }
+
+    /// Tells a fact.
+    pub(super) fn event(&mut self, event: Event) {
+        self.out.push_back(NodeAction::Event(event));
+    }
+
+    /// Tells that the store failed at something.
+    pub(super) fn store_trouble(&mut self, error: StoreError) {
+        self.event(Event::StoreTrouble { what: error.to_string() });
+    }
+
+    /// Charges `more` bytes of a body that holds `held` to the budget; `false` when it must be staged.
+    pub(super) fn charge(&mut self, held: usize, more: usize) -> bool {
+        let limits = &self.config.limits;
+        let fits = held + more <= limits.inline_body && self.inline_used + more <= limits.inline_bodies;
+        if fits {
+            self.inline_used += more;
+        }
+        fits
+    }
+
+    /// Gives bytes back to the budget.
+    pub(super) fn discharge(&mut self, bytes: usize) {
+        debug_assert!(bytes <= self.inline_used, "more given back than was taken");
+        self.inline_used = self.inline_used.saturating_sub(bytes);
+    }
+
+    /// Gives a stage back.
+    pub(super) fn drop_stage(&mut self, stage: StageId) {
+        self.ask(Question::Nobody, StoreOp::Stage(StageOp::Drop { stage }));
+    }
+
+    /// The login name that a client means: an account's address, where the first of our domains may be left out.
+    pub(super) fn login(&self, name: &str) -> String {
+        match self.config.routes.domains.first() {
+            Some(domain) if !name.contains('@') => alloc::format!("{name}@{domain}"),
+            _ => name.into(),
+        }
+    }
+}
+
+/// Deadlines by connection.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    by_time: BTreeMap<(Mono, ConnId), ()>,
+}
+
+impl Deadlines {
+    pub(super) fn set(&mut self, conn: ConnId, old: Option<Mono>, new: Option<Mono>) {
+        if old == new {
+            return;
+        }
+        if let Some(old) = old {
+            self.by_time.remove(&(old, conn));
+        }
+        if let Some(new) = new {
+            self.by_time.insert((new, conn), ());
+        }
+    }
+
+    pub(super) fn next(&self) -> Option<Mono> {
+        self.by_time.first_key_value().map(|((at, _), ())| *at)
+    }
+
+    /// A connection whose deadline has come; it is taken out.
+    pub(super) fn due(&mut self, now: Mono) -> Option<ConnId> {
+        let ((at, conn), ()) = self.by_time.first_key_value()?;
+        let (at, conn) = (*at, *conn);
+        if at > now {
+            return None;
+        }
+        self.by_time.remove(&(at, conn));
+        Some(conn)
+    }
+}

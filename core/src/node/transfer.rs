@@ -1,0 +1,345 @@
+//! A delivery attempt: from the queue's rows to a next hop, candidate by candidate (RFC 5321 §5.1).
+//!
+//! ```text
+//!  attempt ──local──▶ resolve each row ──▶ forwarded into its mailbox, or bounced
+//!     │
+//!     └──elsewhere──▶ look up ──▶ candidates ──▶ dial ──▶ session ──▶ outcomes ──▶ finished
+//!                                     ▲           │          │
+//!                                     └───next────┴──────────┘
+//! ```
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use super::conn::Dial;
+use super::reception::delivery_prefix;
+use super::shared::Shared;
+use super::{Event, replies, resolve};
+use crate::dns::{self, LookupId};
+use crate::ops::{Accept, Body, Delivery, Destination, NewRow, QueueRow, Resolution};
+use crate::queue::{AttemptEnd, AttemptId, RowResult, Said};
+use crate::router::{NextHop, Place};
+use crate::smtp::{Domain, Reply};
+use crate::time::Now;
+
+/// The attempts under way.
+#[derive(Default)]
+pub(super) struct Transfers {
+    under_way: BTreeMap<AttemptId, Transfer>,
+}
+
+/// One attempt.
+struct Transfer {
+    /// Messages still to be sent, each with its rows.
+    messages: VecDeque<Vec<QueueRow>>,
+    /// Hosts still to be tried, best first.
+    candidates: VecDeque<Candidate>,
+    /// What the last candidate said, for the rows that nobody took.
+    reply: Reply,
+    /// Local rows whose address is being resolved.
+    resolving: usize,
+    /// A host took messages, or refused them one by one.
+    reached: bool,
+}
+
+/// A host to be tried.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) host: String,
+    pub(super) address: SocketAddr,
+    /// Whether STARTTLS is tried: not again after it broke a connection.
+    pub(super) tls: bool,
+}
+
+/// A local row whose address is being resolved.
+#[derive(Debug)]
+pub(super) struct LocalRow {
+    attempt: AttemptId,
+    row: Box<QueueRow>,
+}
+
+impl Transfers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// The next message of an attempt, if any is left.
+    pub(super) fn message(&mut self, attempt: AttemptId) -> Option<Vec<QueueRow>> {
+        self.under_way.get_mut(&attempt)?.messages.pop_front()
+    }
+}
+
+/// Begins an attempt.
+pub(super) fn begin(shared: &mut Shared, now: Now, attempt: AttemptId, destination: Destination, rows: &[QueueRow]) {
+    let mut transfer = Transfer {
+        messages: VecDeque::new(),
+        candidates: VecDeque::new(),
+        reply: replies::NO_CONNECTION.reply(),
+        resolving: 0,
+        reached: false,
+    };
+    match destination {
+        Destination::Local => {
+            transfer.resolving = rows.len();
+            shared.transfers.under_way.insert(attempt, transfer);
+            for row in rows {
+                resolve_row(shared, now, attempt, row.clone());
+            }
+        }
+        Destination::Domain(domain) => {
+            transfer.messages = messages(rows);
+            shared.transfers.under_way.insert(attempt, transfer);
+            match literal(&domain) {
+                Some(ip) => {
+                    let address = SocketAddr::new(ip, shared.config.delivery.port);
+                    found(shared, now, attempt, [Candidate { host: domain, address, tls: true }].into());
+                }
+                None => shared.resolver.lookup_mx(now, LookupId(attempt.0), &domain),
+            }
+        }
+        Destination::Route(route) => {
+            transfer.messages = messages(rows);
+            shared.transfers.under_way.insert(attempt, transfer);
+            match route.parse::<NextHop>() {
+                Ok(hop) => match hop.ip() {
+                    Some(ip) => {
+                        let address = SocketAddr::new(ip, hop.port);
+                        found(shared, now, attempt, [Candidate { host: hop.host, address, tls: true }].into());
+                    }
+                    None => shared.resolver.lookup_host(now, LookupId(attempt.0), &hop.host),
+                },
+                Err(_) => give_up(shared, now, attempt, &replies::BAD_ROUTE.reply()),
+            }
+        }
+    }
+}
+
+/// The resolver's answer for an attempt.
+pub(super) fn looked_up(shared: &mut Shared, now: Now, lookup: LookupId, answer: dns::Answer) {
+    let attempt = AttemptId(lookup.0);
+    let reply = match answer {
+        dns::Answer::Hosts(hosts) => return hosts_found(shared, now, attempt, hosts),
+        dns::Answer::NullMx => replies::NULL_MX.reply(),
+        dns::Answer::NoSuchDomain => replies::NO_DOMAIN.reply(),
+        dns::Answer::NoAddress => replies::NO_ADDRESS.reply(),
+        dns::Answer::BadName(why) => {
+            Reply::new(550, Some(crate::smtp::EnhancedStatus(5, 1, 2)), alloc::format!("Not a domain name: {why}"))
+        }
+        dns::Answer::Temporary(why) => {
+            Reply::new(451, Some(crate::smtp::EnhancedStatus(4, 4, 3)), alloc::format!("DNS: {why}"))
+        }
+    };
+    give_up(shared, now, attempt, &reply);
+}
+
+fn hosts_found(shared: &mut Shared, now: Now, attempt: AttemptId, mut hosts: Vec<dns::MxHost>) {
+    // A route names its port; a domain's exchangers are all on the port of mail.
+    let port = port(shared, attempt);
+    // RFC 5321 §5.1: we, and whoever is not preferred to us, are no way to the destination.
+    let ours = shared.config.hostname.as_str();
+    if let Some(own) = hosts.iter().find(|host| host.name.eq_ignore_ascii_case(ours)).map(|host| host.preference) {
+        hosts.retain(|host| host.preference < own);
+        if hosts.is_empty() {
+            return give_up(shared, now, attempt, &replies::MX_LOOP.reply());
+        }
+    }
+    let candidates: VecDeque<_> = hosts
+        .into_iter()
+        .flat_map(|host| host.addresses.into_iter().map(move |ip| (host.name.clone(), ip)))
+        .map(|(host, ip)| Candidate { host, address: SocketAddr::new(ip, port), tls: true })
+        .collect();
+    if candidates.is_empty() {
+        return give_up(shared, now, attempt, &replies::NO_ADDRESS.reply());
+    }
+    found(shared, now, attempt, candidates);
+}
+
+fn port(shared: &Shared, attempt: AttemptId) -> u16 {
+    let row = shared.transfers.under_way.get(&attempt).and_then(|transfer| transfer.messages.front()?.first());
+    match row.map(|row| &row.destination) {
+        Some(Destination::Route(route)) => route.parse::<NextHop>().map_or(25, |hop| hop.port),
+        _ => shared.config.delivery.port,
+    }
+}
+
+fn found(shared: &mut Shared, now: Now, attempt: AttemptId, candidates: VecDeque<Candidate>) {
+    if let Some(transfer) = shared.transfers.under_way.get_mut(&attempt) {
+        transfer.candidates = candidates;
+        next(shared, now, attempt);
+    }
+}
+
+/// Tries the next candidate, or ends the attempt.
+fn next(shared: &mut Shared, now: Now, attempt: AttemptId) {
+    let Some(transfer) = shared.transfers.under_way.get_mut(&attempt) else { return };
+    if transfer.messages.is_empty() {
+        let said = Said::ours(transfer.reply.clone());
+        return end(shared, now, attempt, AttemptEnd::Reached(said));
+    }
+    match transfer.candidates.pop_front() {
+        Some(candidate) => shared.dials.push_back(Dial::Delivery { attempt, candidate }),
+        None => {
+            let reply = transfer.reply.clone();
+            give_up(shared, now, attempt, &reply);
+        }
+    }
+}
+
+/// How a connection to a candidate ended.
+pub(super) struct Ended {
+    pub(super) candidate: Candidate,
+    /// Why it was of no use, if it was of none.
+    pub(super) unusable: Option<Reply>,
+    /// It took at least one message's recipients, or refused them one by one.
+    pub(super) progress: bool,
+    /// It broke, as it does when a TLS handshake fails.
+    pub(super) broken: bool,
+}
+
+/// A connection of an attempt is over.
+pub(super) fn ended(shared: &mut Shared, now: Now, attempt: AttemptId, ended: Ended) {
+    let Some(transfer) = shared.transfers.under_way.get_mut(&attempt) else { return };
+    let Ended { candidate, unusable, progress, broken } = ended;
+    transfer.reached |= progress;
+    if let Some(reply) = unusable {
+        transfer.reply = reply.clone();
+        let why = reply.to_string();
+        shared.event(Event::Unreachable { host: alloc::format!("{} [{}]", candidate.host, candidate.address.ip()), why });
+        if broken && candidate.tls && shared.config.delivery.tls.is_some() {
+            // Opportunistic (RFC 7435): what TLS breaks is tried once more without it.
+            let again = Candidate { tls: false, ..candidate };
+            retry_candidate(shared, attempt, again);
+        }
+    } else if progress {
+        // Messages may be left: the server ended the session early. It was of use, so it is asked again.
+        retry_candidate(shared, attempt, candidate);
+    }
+    next(shared, now, attempt);
+}
+
+fn retry_candidate(shared: &mut Shared, attempt: AttemptId, candidate: Candidate) {
+    if let Some(transfer) = shared.transfers.under_way.get_mut(&attempt) {
+        transfer.candidates.push_front(candidate);
+    }
+}
+
+/// A row of an attempt has its outcome by SMTP.
+pub(super) fn outcome(shared: &mut Shared, now: Now, attempt: AttemptId, row: &QueueRow, host: &str, reply: Reply) {
+    let (recipient, host) = (row.recipient.clone(), host.to_string());
+    let result = match reply.code() / 100 {
+        2 => RowResult::Delivered,
+        5 => RowResult::Refused,
+        _ => RowResult::Deferred,
+    };
+    shared.queue.settled(now, attempt, row.id, result(Said::by(reply.clone(), host.as_str())));
+    shared.event(Event::Attempted { row: row.id, recipient, host, reply });
+}
+
+/// Nobody is left to ask: a permanent reply is every row's own, a transient one is the destination's.
+fn give_up(shared: &mut Shared, now: Now, attempt: AttemptId, reply: &Reply) {
+    let said = Said::ours(reply.clone());
+    if reply.is_permanent() {
+        while let Some(rows) = shared.transfers.message(attempt) {
+            for row in &rows {
+                shared.queue.settled(now, attempt, row.id, RowResult::Refused(said.clone()));
+            }
+        }
+    }
+    let reached = shared.transfers.under_way.get(&attempt).is_some_and(|transfer| transfer.reached);
+    end(shared, now, attempt, if reached { AttemptEnd::Reached(said) } else { AttemptEnd::Unreachable(said) });
+}
+
+fn end(shared: &mut Shared, now: Now, attempt: AttemptId, end: AttemptEnd) {
+    if shared.transfers.under_way.remove(&attempt).is_some() {
+        shared.queue.finished(now, attempt, end);
+    }
+}
+
+/// Rows of one message that can go in one transaction.
+fn messages(rows: &[QueueRow]) -> VecDeque<Vec<QueueRow>> {
+    let mut messages: VecDeque<Vec<QueueRow>> = VecDeque::new();
+    for row in rows {
+        match messages.back_mut() {
+            Some(message) if message.first().is_some_and(|first| first.same_message(row)) => message.push(row.clone()),
+            _ => messages.push_back([row.clone()].into()),
+        }
+    }
+    messages
+}
+
+fn literal(domain: &str) -> Option<IpAddr> {
+    match domain.parse::<Domain>() {
+        Ok(Domain::Literal(ip)) => Some(ip),
+        _ => None,
+    }
+}
+
+fn resolve_row(shared: &mut Shared, now: Now, attempt: AttemptId, row: QueueRow) {
+    match shared.config.routes.place(&row.recipient) {
+        Place::Ours => {
+            let recipient = row.recipient.clone();
+            resolve::ask(shared, &recipient, resolve::Then::Row(LocalRow { attempt, row: Box::new(row) }));
+        }
+        Place::Elsewhere(destination) => {
+            // The configuration changed while it waited: it is no longer ours.
+            let (recipient, prefix) = (row.recipient.clone(), row.prefix.clone());
+            let accept = forward(&row, Vec::new(), [NewRow { recipient, destination, prefix, due: now.wall }].into());
+            settle_local(shared, now, attempt, &row, RowResult::Forward(Box::new(accept)));
+        }
+    }
+}
+
+/// A local row is resolved: filed, sent on, or refused.
+pub(super) fn resolved(shared: &mut Shared, now: Now, local: LocalRow, resolution: Result<Resolution, Reply>) {
+    let LocalRow { attempt, row } = local;
+    let result = match resolution {
+        Ok(Resolution::Targets { accounts, others }) => {
+            let prefix = delivery_prefix(row.reverse_path.as_ref(), &row.recipient, &row.prefix);
+            let delivery =
+                |(account, _)| Delivery { account, recipient: row.recipient.clone(), prefix: prefix.clone() };
+            let rows = others.into_iter().map(|recipient| NewRow {
+                destination: shared.config.routes.destination(&recipient),
+                recipient,
+                prefix: row.prefix.clone(),
+                due: now.wall,
+            });
+            RowResult::Forward(Box::new(forward(&row, accounts.into_iter().map(delivery).collect(), rows.collect())))
+        }
+        Ok(Resolution::Unknown) => RowResult::Refused(Said::ours(replies::UNKNOWN_USER.reply())),
+        Ok(Resolution::TooMany) => RowResult::Refused(Said::ours(replies::TOO_MANY_TARGETS.reply())),
+        Err(reply) => RowResult::Deferred(Said::ours(reply)),
+    };
+    settle_local(shared, now, attempt, &row, result);
+}
+
+fn forward(row: &QueueRow, deliveries: Vec<Delivery>, rows: Vec<NewRow>) -> Accept {
+    Accept {
+        body: Body::Row(row.id),
+        received: row.received,
+        reverse_path: row.reverse_path.clone(),
+        smtputf8: row.smtputf8,
+        eight_bit: row.eight_bit,
+        deliveries,
+        rows,
+        expires: row.state.expires,
+    }
+}
+
+fn settle_local(shared: &mut Shared, now: Now, attempt: AttemptId, row: &QueueRow, result: RowResult) {
+    let destinations: Vec<_> = match &result {
+        RowResult::Forward(accept) => accept.rows.iter().map(|row| row.destination.clone()).collect(),
+        _ => Vec::new(),
+    };
+    shared.queue.settled(now, attempt, row.id, result);
+    for destination in destinations {
+        shared.queue.hint(&destination, now.wall);
+    }
+    let Some(transfer) = shared.transfers.under_way.get_mut(&attempt) else { return };
+    transfer.resolving -= 1;
+    if transfer.resolving == 0 {
+        end(shared, now, attempt, AttemptEnd::Reached(Said::ours(replies::NO_CONNECTION.reply())));
+    }
+}
