@@ -28,7 +28,9 @@ impl Clock {
     #[must_use]
     pub fn instant(&self, deadline: Mono) -> Instant {
         // A deadline beyond what an Instant holds is as good as a day from now: it will be asked for again.
-        self.origin.checked_add(Duration::from_nanos(deadline.0)).unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400))
+        self.origin
+            .checked_add(Duration::from_nanos(deadline.0))
+            .unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400))
     }
 }
 
