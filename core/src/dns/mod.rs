@@ -35,6 +35,35 @@
 //! | 6891 | EDNS(0) with 1232 bytes; without it when a server answers FORMERR or NOTIMP |
 //! | 7505 | null MX; a root exchange beside others is ignored |
 //! | 7766 | TCP after truncation, one query a connection ([`StreamSession`]); no pipelining: it is too rare to keep connections |
+//!
+//! The whole loop, with a responder in place of the network:
+//!
+//! ```
+//! use pillarbox_core::dns::responder::{Responder, Zone};
+//! use pillarbox_core::dns::{Answer, Config, LookupId, Resolver, ResolverStep};
+//! use pillarbox_core::{Now, Seed};
+//!
+//! let zone = Zone::new("birch.example").mx("birch.example", 10, "mx.birch.example").a("mx.birch.example", [192, 0, 2, 25]);
+//! let server = Responder::new([zone]);
+//! let config = Config { servers: vec!["192.0.2.53:53".parse().unwrap()], ..Config::default() };
+//! let (mut resolver, now) = (Resolver::new(config, &Seed::number(1)), Now::default());
+//!
+//! resolver.lookup_mx(now, LookupId(1), "birch.example");
+//! let answer = loop {
+//!     match resolver.poll(now) {
+//!         ResolverStep::Send { socket, to, bytes } => {
+//!             if let Some(reply) = server.answer(&bytes, false) {
+//!                 resolver.datagram(now, socket, to, &reply);
+//!             }
+//!         }
+//!         ResolverStep::Answer { answer, .. } => break answer,
+//!         ResolverStep::CloseSocket(_) | ResolverStep::Stream { .. } => {}
+//!         ResolverStep::Wait { until } => unreachable!("this server answers at once: {until:?}"),
+//!     }
+//! };
+//! let Answer::Hosts(hosts) = answer else { panic!("{answer:?}") };
+//! assert_eq!(hosts[0].name, "mx.birch.example");
+//! ```
 
 mod cache;
 mod limits;
