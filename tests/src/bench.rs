@@ -33,6 +33,7 @@ pub struct Bench<S: Subject> {
     masked: Vec<(Direction, u64, u64)>,
     closed: bool,
     done: Option<End>,
+    forgetful: bool,
 }
 
 /// A question that is still open.
@@ -124,6 +125,7 @@ impl<S: Subject> Bench<S> {
             masked: Vec::new(),
             closed: false,
             done: None,
+            forgetful: false,
         })
     }
 
@@ -163,6 +165,9 @@ impl<S: Subject> Bench<S> {
 
     /// The peer reads up to `most` bytes of what was sent; they come back as a slice.
     pub fn flush(&mut self, most: usize) -> &[u8] {
+        if self.forgetful {
+            self.sent.clear();
+        }
         let start = self.sent.len();
         let mut left = most.min(self.tx.len());
         while left > 0 {
@@ -175,10 +180,17 @@ impl<S: Subject> Bench<S> {
         &self.sent[start..]
     }
 
+    /// From now on the bench remembers nothing of what passes, so that memory can be measured.
+    pub fn forget(&mut self) {
+        self.forgetful = true;
+    }
+
     /// The peer says `bytes`.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.rx.extend_from_slice(bytes);
-        self.fed.extend_from_slice(bytes);
+        if !self.forgetful {
+            self.fed.extend_from_slice(bytes);
+        }
     }
 
     /// The connection ends.
@@ -360,6 +372,11 @@ impl<Q> Open<Q> {
     /// The question itself.
     pub fn question(&self) -> &Q {
         &self.question
+    }
+
+    /// When it was asked.
+    pub fn asked(&self) -> Mono {
+        self.asked
     }
 }
 

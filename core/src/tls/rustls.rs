@@ -463,3 +463,128 @@ fn pair_reason(error: &Error) -> String {
         error => format!("certificate and key cannot be used: {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ::rustls::version::TLS12;
+
+    use super::*;
+
+    fn server() -> RustlsServer {
+        let made = rcgen::generate_simple_self_signed(["mx.example.org".to_string()]).unwrap();
+        RustlsServer::from_pem(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes()).unwrap()
+    }
+
+    /// One end with its buffers.
+    struct Side {
+        engine: Box<dyn TlsEngine>,
+        rx: BytesMut,
+        tx: Outbox,
+        plain: BytesMut,
+        state: TlsState,
+    }
+
+    impl Side {
+        fn new(factory: &dyn TlsFactory) -> Self {
+            Self {
+                engine: factory.engine(Some("mx.example.org")).unwrap(),
+                rx: BytesMut::new(),
+                tx: Outbox::new(1 << 20),
+                plain: BytesMut::new(),
+                state: TlsState::Handshaking,
+            }
+        }
+
+        fn turn(&mut self, peer: &mut Outbox) {
+            self.rx.extend_from_slice(&peer.copy_to_bytes(peer.len()));
+            loop {
+                let held = self.rx.len();
+                let now = Wall(1_795_379_126_000);
+                self.state = self.engine.decrypt(now, &mut self.rx, &mut self.plain, usize::MAX, &mut self.tx).unwrap();
+                if self.rx.len() == held {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn joined(client: &RustlsClient) -> (Side, Side) {
+        let (mut a, mut b) = (Side::new(&server()), Side::new(client));
+        for _ in 0..4 {
+            a.turn(&mut b.tx);
+            b.turn(&mut a.tx);
+        }
+        (a, b)
+    }
+
+    fn only_tls12() -> RustlsClient {
+        let (clock, provider) = (Arc::new(Clock::default()), Arc::new(ring::default_provider()));
+        let config = ClientConfig::builder_with_details(provider.clone(), clock.clone())
+            .with_protocol_versions(&[&TLS12])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+            .with_no_client_auth();
+        RustlsClient { config: Arc::new(config), clock }
+    }
+
+    #[test]
+    fn both_versions_talk_and_close() {
+        for (client, version) in [(only_tls12(), "TLS1.2"), (RustlsClient::opportunistic(), "TLS1.3")] {
+            let (mut server, mut client) = joined(&client);
+            let TlsState::Up(info) = &server.state else { panic!("not up") };
+            assert_eq!((info.version, info.verified), (version, false));
+            assert_eq!(client.state, server.state);
+
+            let mut said = Outbox::new(usize::MAX);
+            said.put(b"hello ");
+            said.push(Bytes::from(alloc::vec![b'x'; 100_000]));
+            client.engine.encrypt(&mut said, &mut client.tx).unwrap();
+            client.engine.close(&mut client.tx);
+            client.engine.close(&mut client.tx);
+            server.turn(&mut client.tx);
+            assert_eq!((server.plain.len(), &server.plain[..7]), (100_006, &b"hello x"[..]));
+            assert_eq!(server.state, TlsState::Closed);
+            // Half closed: the server may still say what it has to.
+            said.put(b"bye");
+            server.engine.encrypt(&mut said, &mut server.tx).unwrap();
+            client.turn(&mut server.tx);
+            assert_eq!(client.plain, &b"bye"[..]);
+        }
+    }
+
+    #[test]
+    fn decrypting_stops_at_the_limit_and_after_each_record() {
+        let (mut server, mut client) = joined(&RustlsClient::opportunistic());
+        let mut said = Outbox::new(usize::MAX);
+        said.push(Bytes::from(alloc::vec![b'x'; 10 * RECORD]));
+        client.engine.encrypt(&mut said, &mut client.tx).unwrap();
+        let mut rx = BytesMut::from(&client.tx.copy_to_bytes(client.tx.len())[..]);
+        for records in [1, 2, 2, 2] {
+            let _ = server.engine.decrypt(Wall(0), &mut rx, &mut server.plain, RECORD + 1, &mut server.tx).unwrap();
+            assert_eq!(server.plain.len(), records * RECORD);
+        }
+        assert!(rx.len() > 8 * RECORD);
+    }
+
+    #[test]
+    fn encrypting_stops_when_there_is_no_room() {
+        let (_, mut client) = joined(&RustlsClient::opportunistic());
+        let (mut said, mut tx) = (Outbox::new(usize::MAX), Outbox::new(RECORD));
+        said.push(Bytes::from(alloc::vec![b'x'; 10 * RECORD]));
+        client.engine.encrypt(&mut said, &mut tx).unwrap();
+        assert_eq!(said.len(), 9 * RECORD);
+        assert!(tx.len() > RECORD && tx.len() < RECORD + 100);
+    }
+
+    #[test]
+    fn a_client_that_dislikes_the_certificate_is_told_from_a_broken_one() {
+        let mut server = Side::new(&server());
+        server.rx.extend_from_slice(&[21, 3, 3, 0, 2, 2, 48]); // fatal, unknown_ca
+        let error = server.engine.decrypt(Wall(0), &mut server.rx, &mut server.plain, 1, &mut server.tx).unwrap_err();
+        assert_eq!(error.kind, TlsErrorKind::Alert, "{error}");
+        server.rx.extend_from_slice(b"more");
+        let again = server.engine.decrypt(Wall(0), &mut server.rx, &mut server.plain, 1, &mut server.tx).unwrap_err();
+        assert_eq!(again, error);
+    }
+}

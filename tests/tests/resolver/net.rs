@@ -171,7 +171,7 @@ pub(crate) fn question(query: &[u8]) -> (String, &'static str, usize) {
     let (mut at, mut labels) = (12, Vec::new());
     while query[at] != 0 {
         let end = at + 1 + usize::from(query[at]);
-        labels.push(String::from_utf8(query[at + 1..end].to_vec()).unwrap());
+        labels.push(String::from_utf8_lossy(&query[at + 1..end]).into_owned());
         at = end;
     }
     let kind = match query[at + 2] {

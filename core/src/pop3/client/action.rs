@@ -7,6 +7,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::limits::SessionLimits;
+use crate::line::Fault;
 use crate::sasl::Credentials;
 pub use crate::smtp::client::Tls;
 use crate::ticket::Ticket;
@@ -31,8 +32,10 @@ pub struct Limits {
     pub session: SessionLimits,
     /// Octets of a response line with its CRLF: 512 by RFC 2449 §4; longer ones exist.
     pub line: usize,
-    /// Messages in one listing at most.
+    /// Messages in one listing at most, and capabilities in another.
     pub messages: usize,
+    /// Octets of one message at most. A server that never ends a message is not listened to for ever.
+    pub message: u64,
     /// Waiting for a response.
     pub timeout: Duration,
 }
@@ -43,6 +46,7 @@ impl Default for Limits {
             session: SessionLimits::default(),
             line: 4 * 1024,
             messages: 1_000_000,
+            message: 1024 * 1024 * 1024,
             timeout: Duration::from_secs(120),
         }
     }
@@ -65,7 +69,8 @@ pub enum Action {
     },
     /// What came of the last command.
     Outcome(Outcome),
-    /// Greeting, STLS or login failed; `Done` follows.
+    /// Greeting, STLS or login failed, or the server broke the protocol later on; `Done` follows. What the last command
+    /// did is then unknown.
     Failed(Failure),
 }
 
@@ -104,6 +109,9 @@ pub enum Outcome {
     Uidl(Vec<(u32, String)>),
     /// To `Retr`: the message is complete.
     Retrieved,
+    /// To `Retr`: the message holds an octet that no message may hold, and its chunks are not all of it. The server is
+    /// in order otherwise, and the session goes on.
+    Malformed(Fault),
     /// To `Dele`, `Rset` and `Quit`.
     Done,
     /// The server said -ERR: its words.
@@ -120,6 +128,10 @@ pub enum Failure {
     },
     /// What it said is not POP3.
     Protocol,
+    /// What it said is larger than one of our [`Limits`].
+    TooLarge,
+    /// The credentials cannot be said: a part is empty, or holds an octet that the command cannot carry.
+    Credentials,
     /// TLS is required and not offered, or the handshake failed, or the password would cross in the clear.
     Tls,
 }
