@@ -123,7 +123,7 @@ fn the_tap_shows_plaintext_without_secrets() {
         let seen = transcript.0.lock().unwrap().clone();
         assert!(!seen.contains("sesame") && !seen.contains("early"), "{seen}");
         assert!(seen.starts_with(">220 toy/<PASS <****</>235 ok >****>/<STARTTLS/>220 go/{tls}<PASS <****"), "{seen}");
-        assert!(seen.ends_with("<QUIT/>235 ok >****>/235 ok >****>/221 bye/"), "{seen}");
+        assert!(seen.ends_with("</QUIT/>235 ok >****>/235 ok >****>/221 bye/"), "{seen}");
     }
 }
 
