@@ -26,6 +26,7 @@ pub mod channel;
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod line;
+pub mod message;
 pub mod ops;
 pub mod pop3;
 pub mod queue;

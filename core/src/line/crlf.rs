@@ -97,8 +97,7 @@ impl LineReader {
     /// Looks for the next line and leaves it in `rx`, for a caller that parses it in place. `None` when it has not
     /// ended yet.
     pub fn scan(&mut self, rx: &mut BytesMut) -> Option<Scan> {
-        self.swallow(rx);
-        if self.is_swallowing() {
+        if !self.swallow(rx) {
             return None;
         }
         // The CR of a line that fits stands at index `max - 2` at the latest.
@@ -131,8 +130,9 @@ impl LineReader {
         Some(why)
     }
 
-    /// Drops what belongs to a refused line.
-    fn swallow(&mut self, rx: &mut BytesMut) {
+    /// Drops what belongs to a refused line; true when that is done, or there is none. [`scan`](Self::scan) does it by
+    /// itself; this is for a caller who must know which line an octet belonged to.
+    pub fn swallow(&mut self, rx: &mut BytesMut) -> bool {
         while self.is_swallowing() && !rx.is_empty() {
             let n = if self.swallow == Swallow::Cr {
                 self.swallow = if rx[0] == b'\n' { Swallow::No } else { Swallow::Rest };
@@ -147,6 +147,7 @@ impl LineReader {
             self.consumed += n as u64;
             self.scanned = 0;
         }
+        !self.is_swallowing()
     }
 }
 

@@ -6,8 +6,10 @@
 
 mod crlf;
 pub mod dot;
+mod strict;
 
 pub use crlf::{Line, LineReader, Scan};
+pub use strict::Strict;
 
 use core::fmt;
 

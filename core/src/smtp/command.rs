@@ -4,8 +4,10 @@
 //! could be read in two ways is refused.
 
 use core::net::IpAddr;
+use core::ops::Range;
 
 use super::address::{AddressError, Path};
+use crate::sasl::Mechanism;
 
 /// A command as a server reads it. It borrows from its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,10 +129,23 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Whether a line begins like AUTH, so that what stands behind it is kept from every eye, well-formed or not.
+    /// Whether a line, or as much of it as is there, begins with the letters of AUTH.
     #[must_use]
     pub fn is_auth(line: &[u8]) -> bool {
-        split_verb(line).0.eq_ignore_ascii_case(b"AUTH")
+        line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"))
+    }
+
+    /// The part of a line that nobody may see, if it begins like AUTH: its initial response, and all of its argument
+    /// when that does not begin with a mechanism.
+    #[must_use]
+    pub fn secret(line: &[u8]) -> Option<Range<usize>> {
+        let (verb, argument) = split_verb(line);
+        if !verb.eq_ignore_ascii_case(b"AUTH") {
+            return None;
+        }
+        let (mechanism, initial) = split_verb(argument);
+        let secret = if Mechanism::named(mechanism).is_some() { initial } else { argument };
+        (!secret.is_empty()).then(|| line.len() - secret.len()..line.len())
     }
 }
 
@@ -366,6 +381,21 @@ mod tests {
         ];
         for (line, expected) in cases {
             assert_eq!(parse(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_secret_of_a_line() {
+        let cases = [
+            ("AUTH PLAIN AHRlc3Q=", "AHRlc3Q="),
+            ("auth  login  dGVzdA== x", "dGVzdA== x"),
+            ("AUTH AHRlc3Q=", "AHRlc3Q="),
+            ("AUTH PLAIN", ""),
+            ("AUTHOR x", ""),
+        ];
+        for (line, secret) in cases {
+            let range = Command::secret(line.as_bytes());
+            assert_eq!(range.map_or("", |range| &line[range]), secret, "{line}");
         }
     }
 

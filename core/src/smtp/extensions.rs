@@ -134,7 +134,7 @@ impl Extensions {
     }
 
     /// The lines of EHLO's reply behind the first one, without codes.
-    pub fn lines(&self) -> impl Iterator<Item = Keyword> {
+    pub fn lines(&self) -> impl Iterator<Item = Keyword> + use<> {
         let size = match self.size {
             Size::NotOffered => None,
             Size::NoLimit => Some(0),

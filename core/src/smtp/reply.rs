@@ -39,6 +39,12 @@ impl Reply {
         Self { code, status, text }
     }
 
+    /// A reply in fixed words, which hold no control characters.
+    #[must_use]
+    pub const fn fixed(code: u16, status: EnhancedStatus, text: &'static str) -> Self {
+        Self { code, status: Some(status), text: Cow::Borrowed(text) }
+    }
+
     /// The three digits.
     #[must_use]
     pub fn code(&self) -> u16 {

@@ -1,0 +1,217 @@
+//! How a message comes in: DATA and BDAT, as pieces that leave at once, until the end, and what spoils it.
+
+use bytes::{Buf, Bytes, BytesMut};
+use core::fmt::Write as _;
+
+use super::action::{Action, Limits};
+use super::machine::{Asked, Server, State};
+use super::{replies, trace};
+use crate::line::Strict;
+use crate::line::dot::{Piece, Unstuff};
+use crate::message::{HeaderFault, HeaderScanner};
+use crate::outbox::Outbox;
+use crate::session::{End, Step, Wait, WaitingOn};
+use crate::smtp::Reply;
+use crate::time::Now;
+
+/// What is known of the message that is coming in.
+#[derive(Debug)]
+pub(super) struct Body {
+    unstuff: Unstuff,
+    strict: Strict,
+    header: HeaderScanner,
+    /// It will be refused with this, at its end; until then it is dropped.
+    refusal: Option<Reply>,
+    /// A chunk went out: the host has something to give back.
+    pub(super) staged: bool,
+    /// A BDAT was taken.
+    pub(super) chunked: bool,
+}
+
+impl Body {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            unstuff: Unstuff::new(),
+            strict: Strict::new(),
+            header: HeaderScanner::new(limits.header, limits.received),
+            refusal: None,
+            staged: false,
+            chunked: false,
+        }
+    }
+}
+
+impl Server {
+    /// Behind 354.
+    pub(super) fn data(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Option<Step<Action>> {
+        if let Some(wait) = self.window_is_full() {
+            return Some(wait);
+        }
+        let (before, buffer) = (rx.len(), rx.capacity());
+        let piece = self.body.unstuff.next(rx, self.config.limits.session.chunk);
+        self.consumed(before - rx.len());
+        match piece {
+            Some(Piece::Body(bytes)) => self.take(own(bytes, buffer), now),
+            Some(Piece::Fault(fault)) => {
+                self.spoil(replies::bad_body(fault));
+                None
+            }
+            Some(Piece::End) => {
+                self.state = State::Finishing;
+                None
+            }
+            None => self.starve(now, tx),
+        }
+    }
+
+    /// Inside a BDAT.
+    pub(super) fn chunk(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Option<Step<Action>> {
+        if let Some(wait) = self.window_is_full() {
+            return Some(wait);
+        }
+        let State::Chunk(chunk) = &mut self.state else { return None };
+        if chunk.left == 0 {
+            return self.chunk_complete(now, tx);
+        }
+        let left = usize::try_from(chunk.left).unwrap_or(usize::MAX);
+        let n = rx.len().min(left).min(self.config.limits.session.chunk.max(1));
+        if n == 0 {
+            return self.starve(now, tx);
+        }
+        chunk.left -= n as u64;
+        let dropped = chunk.doomed.is_some() || self.body.refusal.is_some();
+        self.consumed(n);
+        if dropped {
+            rx.advance(n);
+            return None;
+        }
+        let buffer = rx.capacity();
+        let mut bytes = rx.split_to(n).freeze();
+        let fault = self.body.strict.check(&bytes).err();
+        if let Some((good, _)) = fault {
+            bytes.truncate(good);
+        }
+        let step = self.take(own(bytes, buffer), now);
+        if let Some((_, fault)) = fault {
+            self.spoil(replies::bad_body(fault));
+        }
+        step
+    }
+
+    /// All octets of a BDAT are read.
+    fn chunk_complete(&mut self, now: Now, tx: &mut Outbox) -> Option<Step<Action>> {
+        let State::Chunk(chunk) = &mut self.state else { return None };
+        let (size, last) = (chunk.size, chunk.last);
+        if let Some(reply) = chunk.doomed.take().or_else(|| self.body.refusal.take_if(|_| !last)) {
+            self.abort();
+            self.body.chunked = false;
+            self.state = State::Command;
+            self.slot(reply);
+            return None;
+        }
+        if last {
+            self.state = State::Finishing;
+            return match self.body.strict.finish() {
+                Ok(false) => None,
+                // What we store has lines.
+                Ok(true) => self.take(Bytes::from_static(b"\r\n"), now),
+                Err(fault) => {
+                    self.spoil(replies::bad_body(fault));
+                    None
+                }
+            };
+        }
+        if let Some(until) = self.chunk_deadline() {
+            // The reply says that the host took it, so the host must have.
+            return Some(Step::Wait(Wait { read: false, until: Some(until), on: WaitingOn::Answer }));
+        }
+        let _ = write!(tx, "250 2.0.0 {size} octets received\r\n");
+        self.state = State::Command;
+        None
+    }
+
+    /// The message is complete, as soon as each of its chunks is answered.
+    pub(super) fn finish(&mut self, now: Now) -> Option<Step<Action>> {
+        if let Some(reply) = self.body.refusal.take() {
+            self.abort();
+            self.state = State::Command;
+            self.slot(reply);
+            return None;
+        }
+        if let Some(until) = self.chunk_deadline() {
+            return Some(Step::Wait(Wait { read: false, until: Some(until), on: WaitingOn::Answer }));
+        }
+        let Some(mut transaction) = self.transaction.take() else {
+            self.state = State::Command;
+            return None;
+        };
+        transaction.client = self.client.clone();
+        transaction.trace =
+            trace::trace(&transaction, self.extended, &self.config, self.peer, &self.body.header, now.wall);
+        let (ticket, serial) = self.tickets.issue();
+        let staged = core::mem::take(&mut self.body.staged);
+        self.state = State::Committing { asked: Asked { serial, at: now.mono }, id: transaction.id, staged };
+        Some(Step::Act(Action::Commit { ticket, transaction }))
+    }
+
+    /// From here on the message is dropped, and `reply` is what its end is told.
+    pub(super) fn spoil(&mut self, reply: Reply) {
+        if self.body.refusal.is_some() {
+            return;
+        }
+        self.body.refusal = Some(reply);
+        if let Some(transaction) = &self.transaction {
+            self.give_back(transaction.id);
+        }
+    }
+
+    /// Asks the host to store `bytes`, up to the octet that is one too many. Where that stands does not depend on how
+    /// the stream was cut.
+    fn take(&mut self, mut bytes: Bytes, now: Now) -> Option<Step<Action>> {
+        let transaction = self.transaction.as_mut().filter(|_| self.body.refusal.is_none())?;
+        let room = usize::try_from(self.config.message_size - transaction.size).unwrap_or(usize::MAX);
+        let mut fault = None;
+        if bytes.len() > room {
+            fault = Some(replies::TOO_BIG);
+            bytes.truncate(room);
+        }
+        if let Err((good, why)) = self.body.header.feed(&bytes) {
+            fault = Some(if why == HeaderFault::Loop { replies::LOOP } else { replies::HEADER_TOO_BIG });
+            bytes.truncate(good);
+        }
+        transaction.size += bytes.len() as u64;
+        let step = (!bytes.is_empty()).then(|| {
+            let (ticket, serial) = self.tickets.issue();
+            self.chunks.push_back(Asked { serial, at: now.mono });
+            self.body.staged = true;
+            Step::Act(Action::Chunk { ticket, transaction: transaction.id, bytes })
+        });
+        if let Some(reply) = fault {
+            self.spoil(reply);
+        }
+        step
+    }
+
+    fn window_is_full(&self) -> Option<Step<Action>> {
+        let until = self.chunk_deadline()?;
+        let full = self.chunks.len() >= self.config.limits.session.window.max(1);
+        full.then_some(Step::Wait(Wait { read: false, until: Some(until), on: WaitingOn::Answer }))
+    }
+
+    /// There is nothing to read in the middle of a message.
+    fn starve(&mut self, now: Now, tx: &mut Outbox) -> Option<Step<Action>> {
+        if self.eof { self.end(End::Eof) } else { self.wait_for_peer(now, self.config.limits.data_timeout, tx) }
+    }
+
+    fn consumed(&mut self, n: usize) {
+        self.lines.count(n);
+        if n > 0 {
+            self.patience = None;
+        }
+    }
+}
+
+/// A small piece would pin the large buffer that it was cut from: it gets a copy of its own.
+fn own(bytes: Bytes, buffer: usize) -> Bytes {
+    if bytes.len() < buffer / 4 { Bytes::copy_from_slice(&bytes) } else { bytes }
+}
