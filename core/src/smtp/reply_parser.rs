@@ -320,7 +320,7 @@ mod tests {
         check(b"150 x\r\n", &[], Some(Malformed));
         check(b"650 x\r\n", &[], Some(Malformed));
         check(b"220 a\r\n250-b\r\n550 c\r\n", &["220 a"], Some(Malformed));
-        check(&vec![b'2'; 100], &[], Some(LineTooLong));
+        check(&[b'2'; 100], &[], Some(LineTooLong));
         check(&b"250-0123456789\r\n".repeat(10), &[], Some(TooLong));
     }
 

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn only_whole_line_ends_are_sent() {
-        let cases: [(&[u8], Result<&[u8], Fault>); 11] = [
+        type Sent = Result<&'static [u8], Fault>;
+        let cases: [(&[u8], Sent); 11] = [
             (b"", Ok(b".\r\n")),
             (b"a", Ok(b"a\r\n.\r\n")),
             (b".a\r\n.\r\n", Ok(b"..a\r\n..\r\n.\r\n")),
