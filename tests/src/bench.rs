@@ -24,6 +24,8 @@ pub struct Bench<S: Subject> {
     tx: Outbox,
     now: Now,
     open: Vec<Open<S::Question>>,
+    /// Questions that were taken out.
+    lent: usize,
     next_question: usize,
     /// What the host holds or held for the machine, and whether it still does.
     held: BTreeMap<String, bool>,
@@ -117,6 +119,7 @@ impl<S: Subject> Bench<S> {
             bounds,
             now: Now { mono: Mono(1_000_000_000_000), wall: Wall(1_795_379_126_000) },
             open: Vec::new(),
+            lent: 0,
             next_question: 0,
             held: BTreeMap::new(),
             sent: Vec::new(),
@@ -214,15 +217,17 @@ impl<S: Subject> Bench<S> {
     /// # Errors
     /// The text is no answer to it, or the machine takes the ticket for another's.
     pub fn answer(&mut self, number: usize, text: &str) -> Result<(), NotAnswered> {
-        let Some(open) = self.take(number) else {
+        let Some(at) = self.open.iter().position(|open| open.number == number) else {
             return Err(NotAnswered::Text(format!("question {number} is not open")));
         };
+        let open = self.open.remove(at);
         self.answer_with(open, text)
     }
 
     /// Takes an open question out, to be answered late, elsewhere, or never.
     pub fn take(&mut self, number: usize) -> Option<Open<S::Question>> {
         let at = self.open.iter().position(|open| open.number == number)?;
+        self.lent += 1;
         Some(self.open.remove(at))
     }
 
@@ -355,7 +360,7 @@ impl<S: Subject> Bench<S> {
         if wait.on == WaitingOn::Flush && self.tx.is_empty() {
             return Err(Breach::of(1, "it waits for a flush, and tx is empty"));
         }
-        if wait.on == WaitingOn::Answer && self.open.is_empty() {
+        if wait.on == WaitingOn::Answer && self.open.is_empty() && self.lent == 0 {
             return Err(Breach::of(4, "it waits for an answer, and every question is answered"));
         }
         if wait.on == WaitingOn::Peer && !wait.read && !self.closed {

@@ -24,8 +24,8 @@ const READ: usize = 16 * 1024;
 /// # Errors
 /// The first case that breaks the law.
 pub fn check<S: Subject>(dialogue: &Dialogue, story: &Story) -> Result<(), String> {
-    let strategy = (0..=story.turns.len(), 0..4_usize, any::<prop::sample::Index>(), any::<bool>());
-    super::property_of(dialogue, 5, 6, strategy, |(turn, flood, word, deaf)| {
+    let strategy = (0..=story.turns.len(), 0..6_usize, any::<prop::sample::Index>(), any::<[bool; 2]>());
+    super::property_of(dialogue, 5, 6, strategy, |(turn, flood, word, [deaf, mute])| {
         let manner = Manner { stop: Stop::Turn(turn), ..Manner::plain() };
         let mut replay = Replay::<S>::new(dialogue, story, manner);
         replay.tell()?;
@@ -34,13 +34,18 @@ pub fn check<S: Subject>(dialogue: &Dialogue, story: &Story) -> Result<(), Strin
             replay.bench.upgrade(Upgrade::Up);
         }
         let words = S::vocabulary();
+        let text = || ([b"x".repeat(70), b"\r\n".to_vec()].concat().repeat(READ / 72), STREAM);
         let (piece, total) = match flood {
             0 => (vec![b'A'; READ], STREAM),
-            1 => ([b"x".repeat(70), b"\r\n".to_vec()].concat().repeat(READ / 72), STREAM),
+            1 => text(),
             2 if !words.is_empty() => (format!("{}\r\n", word.get(words)).repeat(500).into_bytes(), COMMANDS),
+            3 | 4 if !words.is_empty() => {
+                replay.bench.feed(format!("{}\r\n", word.get(words)).as_bytes());
+                text()
+            }
             _ => (words.iter().flat_map(|word| [word.as_bytes(), b"\r\n"].concat()).collect(), COMMANDS),
         };
-        Flood { bench: &mut replay.bench, piece: &piece, deaf }.run(total)
+        Flood { bench: &mut replay.bench, piece: &piece, deaf, mute }.run(total)
     })
 }
 
@@ -49,6 +54,8 @@ struct Flood<'a, S: Subject> {
     piece: &'a [u8],
     /// The peer does not read.
     deaf: bool,
+    /// The host does not answer.
+    mute: bool,
 }
 
 impl<S: Subject> Flood<'_, S> {
@@ -93,7 +100,7 @@ impl<S: Subject> Flood<'_, S> {
             }
             let flushed = if self.deaf { 0 } else { self.bench.flush(usize::MAX).len() };
             match seen {
-                Seen::Act { question: Some(number), .. } => {
+                Seen::Act { question: Some(number), .. } if !self.mute => {
                     let open = self.bench.open().iter().find(|open| open.number == number);
                     let answer = open.map(|open| S::answers(open.question()).swap_remove(0)).unwrap_or_default();
                     self.bench.answer(number, &answer).map_err(|e| Breach::of(4, format!("{e:?}")))?;
