@@ -138,6 +138,13 @@ fn a_sound_toy_passes() {
 
 #[test]
 fn every_fault_is_found_by_its_law() {
+    // One fault is a panic, tried again and again until its input is small: nobody wants to read that.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if info.payload_as_str() != Some(toy::DISLIKE) {
+            hook(info);
+        }
+    }));
     let stories: Vec<_> = stories()
         .into_iter()
         .map(|dialogue| (dialogue::run::<Subject>(&dialogue).unwrap_or_else(|e| panic!("{e}")), dialogue))

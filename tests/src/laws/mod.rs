@@ -159,8 +159,7 @@ fn property_of<T: Debug>(
     let (seed, cases) = seed_and_cases();
     let mut bytes = [law; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config =
-        Config { cases: cases * times, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
+    let config = Config { cases: cases * times, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let test = |value| check(value).map_err(|breach| TestCaseError::fail(breach.to_string()));
     TestRunner::new_with_rng(config, rng).run(&strategy, test).map_err(|error| match error {

@@ -246,7 +246,7 @@ impl<'a, S: Subject> Replay<'a, S> {
             if let (true, Seen::Wait(wait)) = (self.manner.insistent, &seen) {
                 insist(&mut self.bench, *wait)?;
             }
-            let flushed = self.flush(matches!(seen, Seen::Wait(_) | Seen::Done(_) | Seen::Upgrade(_)));
+            let flushed = self.flush(&seen);
             match seen {
                 Seen::Act { shows, question, range } => self.act(shows, question, range)?,
                 Seen::Upgrade(_) => return Ok(Rest::Upgrade),
@@ -390,14 +390,15 @@ impl<'a, S: Subject> Replay<'a, S> {
         unreachable!("the last cut is the end")
     }
 
-    fn flush(&mut self, everything: bool) -> usize {
-        match &mut self.manner.slow {
-            Some(tape) if !everything || self.bench.waiting().1 > 0 => {
-                let most = [1, 2, 7, 100, 5000, usize::MAX][5 - tape.below(6)];
-                self.bench.flush(most).len()
+    /// The peer reads: everything, or as slowly as the tape says; before a layer comes up and at the end, the rest.
+    fn flush(&mut self, seen: &Seen) -> usize {
+        let most = match &mut self.manner.slow {
+            Some(tape) if !matches!(seen, Seen::Done(_) | Seen::Upgrade(_)) => {
+                [usize::MAX, 5000, 100, 7, 2, 1][tape.below(6)]
             }
-            _ => self.bench.flush(usize::MAX).len(),
-        }
+            _ => usize::MAX,
+        };
+        self.bench.flush(most).len()
     }
 
     fn act(&mut self, shows: Shows, question: Option<usize>, range: Option<Range>) -> Result<(), Breach> {

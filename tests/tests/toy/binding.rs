@@ -78,6 +78,6 @@ impl pillarbox_tests::Subject for Subject {
     }
 
     fn vocabulary() -> &'static [&'static str] {
-        &["ECHO a", "ASK b", "SET c", "BODY 4", "BODY 100000000", "GET 100000", "TLS", "QUIT", "ECHO"]
+        &["ECHO a", "ASK b", "SET c", "BODY 4", "BODY 9000000", "GET 100000", "TLS", "QUIT", "ECHO"]
     }
 }

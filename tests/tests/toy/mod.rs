@@ -18,6 +18,9 @@ pub use binding::Subject;
 /// The longest line with its CRLF.
 pub const LINE: usize = 512;
 
+/// How it panics.
+pub const DISLIKE: &str = "I do not like this byte";
+
 /// Questions that may be open at once.
 pub const OPEN: usize = 4;
 
@@ -226,7 +229,7 @@ impl Toy {
         if !matches!(verb, "ECHO" | "ASK") && !self.slots.is_empty() {
             return Some(self.wait(WaitingOn::Answer, rx, until, now));
         }
-        assert!(self.fault != Fault::Panics || !rx[..end].contains(&0xff), "I do not like this byte");
+        assert!(self.fault != Fault::Panics || !rx[..end].contains(&0xff), "{DISLIKE}");
         let taken = rx.split_to(end);
         if self.fault == Fault::Hoards {
             self.kept.extend_from_slice(&taken.repeat(200));
