@@ -32,6 +32,7 @@
 //! | 5321 §5.1 | preference order, shuffled among equals, implicit MX; no fallback to the implicit MX when MX records exist |
 //! | 5452 | id, question, address, port and socket must match; fresh random port and id for each try; never the same question twice at once; over TCP after many wrong answers. No random case (0x20): servers that do not preserve it are served. |
 //! | 5891 | internationalized names are looked up as A-labels |
+//! | 6761 | `localhost` as a host is 127.0.0.1 and ::1 without a question (§6.3) |
 //! | 6891 | EDNS(0) with 1232 bytes; without it when a server answers FORMERR or NOTIMP |
 //! | 7505 | null MX; a root exchange beside others is ignored |
 //! | 7766 | TCP after truncation, one query a connection ([`StreamSession`]); no pipelining: it is too rare to keep connections |

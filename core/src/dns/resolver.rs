@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +24,8 @@ use crate::seed::{Random, Seed};
 use crate::time::{Mono, Now};
 
 /// A stub resolver for mail: it asks recursive servers, and answers lookups.
+///
+/// After every other call, and when the time that [`ResolverStep::Wait`] named has come, [`poll`](Self::poll) it until it waits again.
 #[derive(Debug)]
 pub struct Resolver {
     servers: Vec<Server>,
@@ -99,16 +101,17 @@ impl Resolver {
     }
 
     /// Looks up the addresses of one host. What follows is as with [`lookup_mx`](Self::lookup_mx); the answer has one
-    /// [`MxHost`] with preference 0. An address instead of a name, also in brackets, is answered at once.
+    /// [`MxHost`] with preference 0. An address instead of a name, also in brackets, is answered at once, and so is
+    /// `localhost`, which is never asked for (RFC 6761 §6.3).
     pub fn lookup_host(&mut self, now: Now, lookup: LookupId, host: &str) {
-        if let Some(address) = literal(host).filter(|_| !self.lookups.contains_key(&lookup)) {
-            let host = MxHost { preference: 0, name: String::from(host), addresses: vec![address] };
+        if let Some(addresses) = known(host).filter(|_| !self.lookups.contains_key(&lookup)) {
+            let host = MxHost { preference: 0, name: String::from(host), addresses };
             return self.answer(lookup, Answer::Hosts(vec![host]));
         }
         self.begin(now, lookup, host, Lookup::host);
     }
 
-    /// Forgets `lookup`: no answer follows, not even one that stood ready.
+    /// Forgets `lookup`: no answer follows, not even one that stood ready. What nobody else waits for is asked no further.
     pub fn cancel(&mut self, lookup: LookupId) {
         self.steps.retain(|step| !matches!(step, ResolverStep::Answer { lookup: answered, .. } if *answered == lookup));
         self.drop_lookup(lookup);
@@ -441,6 +444,15 @@ fn order(servers: &[Server], now: Mono) -> Vec<SocketAddr> {
 /// The same address and port; a host may see an IPv4 peer through an IPv6 socket.
 fn same(from: SocketAddr, server: SocketAddr) -> bool {
     from.ip().to_canonical() == server.ip().to_canonical() && from.port() == server.port()
+}
+
+/// What needs no server: an address, and the name of this very machine.
+fn known(host: &str) -> Option<Vec<IpAddr>> {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if name.eq_ignore_ascii_case("localhost") {
+        return Some(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+    }
+    literal(host).map(|address| vec![address])
 }
 
 /// An address in place of a name: `192.0.2.1`, `2001:db8::1`, `[192.0.2.1]`, `[2001:db8::1]`, `[IPv6:2001:db8::1]`.

@@ -447,6 +447,7 @@ fn addresses_need_no_lookup() {
         let address: IpAddr = address.parse().unwrap();
         assert_eq!(hosts(net.host(text))[0].addresses, [address]);
     }
+    assert_eq!(hosts(net.host("localhost"))[0].addresses.len(), 2);
     assert!(temporary(net.host("mx.example.org")).contains("no DNS server"));
 }
 
