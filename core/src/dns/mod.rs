@@ -153,7 +153,8 @@ pub enum ResolverStep {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Where to deliver, in order of preference, equal ones shuffled; at most 16 by default. At least one has an
-    /// address. A host without any is kept in, so that a relay still finds itself among them and its own preference.
+    /// address. A host without any is kept in, so that a relay still finds itself among them and its own preference;
+    /// why it has none may be passing, so a relay that is left with only such hosts tries again later.
     Hosts(Vec<MxHost>),
     /// The domain takes no mail (RFC 7505). Permanent.
     NullMx,
