@@ -23,10 +23,13 @@ pub use ticket::{Misuse, SessionId, Ticket, Tickets};
 pub use time::{Mono, Now, Wall};
 
 pub mod channel;
+pub mod control;
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod line;
 pub mod message;
+#[cfg(feature = "dns")]
+pub mod node;
 pub mod ops;
 pub mod pop3;
 pub mod queue;

@@ -34,6 +34,9 @@ pub enum Listener {
 
 impl std::fmt::Debug for Setup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Setup").field("config", &self.config).field("listeners", &self.listeners).finish_non_exhaustive()
+        f.debug_struct("Setup")
+            .field("config", &self.config)
+            .field("listeners", &self.listeners)
+            .finish_non_exhaustive()
     }
 }

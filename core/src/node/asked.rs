@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::resolve::Resolving;
-use super::{ConnId, delivery, maildrop, reception};
+use super::{ConnId, delivery, maildrop, operator, reception};
 use crate::ops::{StoreOp, Token};
 use crate::queue::QuestionId;
 use crate::time::Mono;
@@ -18,6 +18,8 @@ pub(super) enum Question {
     Reception(ConnId, reception::Question),
     /// A POP3 server session.
     Maildrop(ConnId, maildrop::Question),
+    /// The control socket.
+    Operator(ConnId, operator::Question),
     /// The queue machine.
     Queue(QuestionId),
     /// An SMTP client session.

@@ -19,7 +19,7 @@ pub struct Config {
     /// Our name.
     pub hostname: String,
     /// Domains that are ours, and fixed routes for those that are not.
-    pub routes: Arc<Routes>,
+    pub routes: Routes,
     /// The listeners, by [`ListenerId`](super::ListenerId).
     pub services: Vec<Service>,
     /// Makes the server side of TLS; without it no listener offers TLS.
@@ -40,7 +40,10 @@ pub struct Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config").field("hostname", &self.hostname).field("services", &self.services).finish_non_exhaustive()
+        f.debug_struct("Config")
+            .field("hostname", &self.hostname)
+            .field("services", &self.services)
+            .finish_non_exhaustive()
     }
 }
 

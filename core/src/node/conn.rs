@@ -5,12 +5,13 @@ use core::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 
+use super::SessionKind;
 use super::delivery::Outgoing;
 use super::maildrop::Maildrop;
+use super::operator::Operator;
 use super::reception::Reception;
 use super::shared::Shared;
 use super::transfer::Candidate;
-use super::SessionKind;
 use crate::channel::Channel;
 use crate::dns::{StreamAnswer, StreamId, StreamSession};
 use crate::outbox::Outbox;
@@ -60,6 +61,7 @@ pub(super) enum Speaker {
     Reception(Box<Reception>),
     Maildrop(Box<Maildrop>),
     Outgoing(Box<Outgoing>),
+    Operator(Box<Operator>),
     Lookup(Box<Lookup>),
 }
 
@@ -128,6 +130,12 @@ impl Conn {
                     Err(pause) => return pause,
                 }
             },
+            Speaker::Operator(session) => loop {
+                match pause(session.channel.poll(now, rx, tx)) {
+                    Ok(action) => session.act(shared, action),
+                    Err(pause) => return pause,
+                }
+            },
             Speaker::Lookup(lookup) => loop {
                 match pause(lookup.channel.poll(now, rx, tx)) {
                     Ok(StreamAnswer(message)) => lookup.answer(shared, now, Some(message)),
@@ -143,6 +151,7 @@ impl Conn {
             Speaker::Reception(session) => session.channel.close(why),
             Speaker::Maildrop(session) => session.channel.close(why),
             Speaker::Outgoing(session) => session.channel.close(why),
+            Speaker::Operator(session) => session.channel.close(why),
             Speaker::Lookup(lookup) => lookup.channel.close(why),
         }
     }
@@ -153,6 +162,7 @@ impl Conn {
             Speaker::Reception(session) => session.discard(shared),
             Speaker::Maildrop(session) => session.discard(shared),
             Speaker::Outgoing(session) => session.done(shared, now, end),
+            Speaker::Operator(_) => {}
             Speaker::Lookup(lookup) => lookup.answer(shared, now, None),
         }
     }
@@ -162,7 +172,7 @@ impl Conn {
         match &mut self.speaker {
             Speaker::Outgoing(session) => session.unreachable(shared, now, why),
             Speaker::Lookup(lookup) => lookup.answer(shared, now, None),
-            Speaker::Reception(_) | Speaker::Maildrop(_) => {}
+            Speaker::Reception(_) | Speaker::Maildrop(_) | Speaker::Operator(_) => {}
         }
     }
 }

@@ -71,7 +71,7 @@ impl Outgoing {
                 let rows = core::mem::take(&mut self.rows);
                 self.progress = true;
                 for (row, reply) in rows.iter().zip(outcome.replies) {
-                    transfer::outcome(shared, now, self.attempt, row, &self.host(), reply);
+                    transfer::outcome(shared, self.attempt, row, &self.host(), reply);
                 }
             }
             Action::Unusable { reply } => self.unusable = Some(reply),
@@ -101,7 +101,7 @@ impl Outgoing {
             return;
         }
         for row in core::mem::take(&mut self.rows) {
-            transfer::outcome(shared, now, self.attempt, &row, &self.host(), replies::NO_CONNECTION.reply());
+            transfer::outcome(shared, self.attempt, &row, &self.host(), replies::NO_CONNECTION.reply());
         }
         let unusable = self.unusable.take().filter(|_| !self.ready);
         let ended = Ended { candidate: self.candidate.clone(), unusable, progress: self.progress, broken };
@@ -141,7 +141,6 @@ pub(super) fn stored(session: Option<&mut Outgoing>, question: Question, reply: 
     };
     session.answer(question.ticket, answer);
 }
-
 
 /// The store was too busy to say.
 pub(super) fn busy(session: Option<&mut Outgoing>, question: Question) {

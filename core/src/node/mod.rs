@@ -28,6 +28,7 @@ mod delivery;
 mod event;
 mod intake;
 mod maildrop;
+mod operator;
 mod reception;
 mod replies;
 mod resolve;
@@ -83,7 +84,7 @@ impl Node {
     #[must_use]
     pub fn new(config: Arc<Config>, seed: &Seed) -> Self {
         let mut random = Random::new(seed);
-        let queue = Queue::new(Arc::clone(&config.delivery.queue), 0..BUCKETS, &random.seed(), Arc::clone(&config.routes));
+        let queue = Queue::new(Arc::clone(&config.delivery.queue), config.routes.clone(), 0..BUCKETS, &random.seed());
         let resolver = Resolver::new(config.dns.clone(), &random.seed());
         Self {
             profiles: welcome::Profiles::new(&config),
@@ -240,7 +241,9 @@ impl Node {
                 self.shared.out.push_back(NodeAction::Datagram { socket, to, bytes });
             }
             ResolverStep::CloseSocket(socket) => self.shared.out.push_back(NodeAction::CloseSocket(socket)),
-            ResolverStep::Stream { stream, to, query } => self.shared.dials.push_back(Dial::Lookup { stream, to, query }),
+            ResolverStep::Stream { stream, to, query } => {
+                self.shared.dials.push_back(Dial::Lookup { stream, to, query })
+            }
             ResolverStep::Answer { lookup, answer } => transfer::looked_up(&mut self.shared, now, lookup, answer),
             ResolverStep::Wait { .. } => {}
         }
@@ -441,6 +444,14 @@ impl Node {
                 }
                 self.touched(id);
             }
+            Question::Operator(id, question) => {
+                let session = match self.conns.get_mut(&id) {
+                    Some(Some(conn)) => operator_of(conn),
+                    _ => None,
+                };
+                operator::stored(&mut self.shared, id, session, question, reply);
+                self.touched(id);
+            }
             Question::Nobody => {}
         }
     }
@@ -463,7 +474,8 @@ impl Node {
     fn busy(&mut self, now: Now, token: Token, op: StoreOp) {
         let keep = matches!(
             &op,
-            StoreOp::Stage(StageOp::Drop { .. }) | StoreOp::Maildrop(MaildropOp::Release { .. } | MaildropOp::Commit { .. })
+            StoreOp::Stage(StageOp::Drop { .. })
+                | StoreOp::Maildrop(MaildropOp::Release { .. } | MaildropOp::Commit { .. })
         );
         if keep && self.shared.asked.question(token).is_some() {
             let until = now.mono + self.shared.config.limits.busy_pause;
@@ -472,7 +484,7 @@ impl Node {
         let Some(question) = self.shared.asked.answered(token) else { return };
         self.machines = None;
         match question {
-            Question::Queue(question) => self.shared.queue.busy(now, question, op),
+            Question::Queue(question) => self.shared.queue.busy(now, question),
             Question::Resolve(resolving) => {
                 let (then, reply) = resolve::busy(*resolving);
                 self.resolved(now, then, Err(reply));
@@ -497,13 +509,19 @@ impl Node {
                 }
                 self.touched(id);
             }
+            Question::Operator(id, question) => {
+                if let Some(Some(conn)) = self.conns.get_mut(&id) {
+                    operator::busy(operator_of(conn), question);
+                }
+                self.touched(id);
+            }
             Question::Nobody => {}
         }
     }
 
     fn reload(&mut self, config: Arc<Config>) {
         self.shared.resolver.reload(config.dns.clone());
-        self.shared.queue.reload(Arc::clone(&config.delivery.queue), Arc::clone(&config.routes));
+        self.shared.queue.reload(Arc::clone(&config.delivery.queue), config.routes.clone());
         self.profiles = welcome::Profiles::new(&config);
         self.shared.config = config;
         self.machines = None;
@@ -556,6 +574,13 @@ fn maildrop_of(conn: &mut Conn) -> Option<&mut maildrop::Maildrop> {
 fn outgoing_of(conn: &mut Conn) -> Option<&mut delivery::Outgoing> {
     match &mut conn.speaker {
         Speaker::Outgoing(session) => Some(session),
+        _ => None,
+    }
+}
+
+fn operator_of(conn: &mut Conn) -> Option<&mut operator::Operator> {
+    match &mut conn.speaker {
+        Speaker::Operator(session) => Some(session),
         _ => None,
     }
 }

@@ -14,8 +14,8 @@ use super::shared::Shared;
 use super::{ConnId, Event, asked, replies, resolve};
 use crate::channel::Channel;
 use crate::ops::{
-    Accept, Accepted, AccountId, AccountOp, AccountReply, Body, Delivery, Destination, NewRow, Resolution, StageId, StageReply,
-    StoreError, StoreOp, StoreReply,
+    Accept, Accepted, AccountId, AccountOp, AccountReply, Body, Delivery, Destination, NewRow, Resolution, StageId,
+    StageReply, StoreError, StoreOp, StoreReply,
 };
 use crate::router::{Place, verdict};
 use crate::session::Answer as _;
@@ -292,7 +292,8 @@ pub(super) fn refuse(shared: &mut Shared, session: Option<&mut Reception>, quest
         Question::Authenticate { ticket, .. } => session.answer(ticket, AuthenticateAnswer::Unavailable),
         Question::StageOpen => fail_body(shared, session, reply),
         Question::StageAppend { stage, ticket } => {
-            let current = matches!(&session.transaction, Some(Receiving { body: Intake::Staged(id), .. }) if *id == stage);
+            let current =
+                matches!(&session.transaction, Some(Receiving { body: Intake::Staged(id), .. }) if *id == stage);
             if current {
                 fail_body(shared, session, reply.clone());
             }

@@ -20,13 +20,15 @@ const fn words(code: u16, status: EnhancedStatus, text: &'static str) -> Words {
 pub(super) const UNKNOWN_USER: Words = words(550, EnhancedStatus(5, 1, 1), "No such user here");
 pub(super) const TOO_MANY_TARGETS: Words = words(550, EnhancedStatus(5, 4, 6), "This alias expands without end");
 pub(super) const STORE_FULL: Words = words(452, EnhancedStatus(4, 3, 1), "No room for mail just now; try again later");
-pub(super) const STORE_TROUBLE: Words = words(451, EnhancedStatus(4, 3, 0), "Mail cannot be stored just now; try again later");
+pub(super) const STORE_TROUBLE: Words =
+    words(451, EnhancedStatus(4, 3, 0), "Mail cannot be stored just now; try again later");
 pub(super) const STORE_BUSY: Words = words(451, EnhancedStatus(4, 3, 2), "Too busy just now; try again later");
 
 pub(super) const NULL_MX: Words = words(556, EnhancedStatus(5, 1, 10), "The domain accepts no mail (null MX)");
 pub(super) const NO_DOMAIN: Words = words(550, EnhancedStatus(5, 1, 2), "The domain does not exist");
 pub(super) const NO_ADDRESS: Words = words(550, EnhancedStatus(5, 4, 4), "The domain has no host that takes mail");
-pub(super) const MX_LOOP: Words = words(550, EnhancedStatus(5, 4, 6), "The domain's mail exchanger is this host, which does not serve it");
+pub(super) const MX_LOOP: Words =
+    words(550, EnhancedStatus(5, 4, 6), "The domain's mail exchanger is this host, which does not serve it");
 pub(super) const BAD_ROUTE: Words = words(451, EnhancedStatus(4, 3, 5), "The configured route is not a host and port");
 pub(super) const NO_CONNECTION: Words = words(451, EnhancedStatus(4, 4, 1), "No connection to any mail exchanger");
 

@@ -207,7 +207,8 @@ pub(super) fn ended(shared: &mut Shared, now: Now, attempt: AttemptId, ended: En
     if let Some(reply) = unusable {
         transfer.reply = reply.clone();
         let why = reply.to_string();
-        shared.event(Event::Unreachable { host: alloc::format!("{} [{}]", candidate.host, candidate.address.ip()), why });
+        shared
+            .event(Event::Unreachable { host: alloc::format!("{} [{}]", candidate.host, candidate.address.ip()), why });
         if broken && candidate.tls && shared.config.delivery.tls.is_some() {
             // Opportunistic (RFC 7435): what TLS breaks is tried once more without it.
             let again = Candidate { tls: false, ..candidate };
@@ -227,14 +228,14 @@ fn retry_candidate(shared: &mut Shared, attempt: AttemptId, candidate: Candidate
 }
 
 /// A row of an attempt has its outcome by SMTP.
-pub(super) fn outcome(shared: &mut Shared, now: Now, attempt: AttemptId, row: &QueueRow, host: &str, reply: Reply) {
+pub(super) fn outcome(shared: &mut Shared, attempt: AttemptId, row: &QueueRow, host: &str, reply: Reply) {
     let (recipient, host) = (row.recipient.clone(), host.to_string());
     let result = match reply.code() / 100 {
         2 => RowResult::Delivered,
         5 => RowResult::Refused,
         _ => RowResult::Deferred,
     };
-    shared.queue.settled(now, attempt, row.id, result(Said::by(reply.clone(), host.as_str())));
+    shared.queue.settled(attempt, row.id, result(Said::by(reply.clone(), host.as_str())));
     shared.event(Event::Attempted { row: row.id, recipient, host, reply });
 }
 
@@ -244,7 +245,7 @@ fn give_up(shared: &mut Shared, now: Now, attempt: AttemptId, reply: &Reply) {
     if reply.is_permanent() {
         while let Some(rows) = shared.transfers.message(attempt) {
             for row in &rows {
-                shared.queue.settled(now, attempt, row.id, RowResult::Refused(said.clone()));
+                shared.queue.settled(attempt, row.id, RowResult::Refused(said.clone()));
             }
         }
     }
@@ -254,7 +255,7 @@ fn give_up(shared: &mut Shared, now: Now, attempt: AttemptId, reply: &Reply) {
 
 fn end(shared: &mut Shared, now: Now, attempt: AttemptId, end: AttemptEnd) {
     if shared.transfers.under_way.remove(&attempt).is_some() {
-        shared.queue.finished(now, attempt, end);
+        shared.queue.finished(now, attempt, &end);
     }
 }
 
@@ -329,14 +330,7 @@ fn forward(row: &QueueRow, deliveries: Vec<Delivery>, rows: Vec<NewRow>) -> Acce
 }
 
 fn settle_local(shared: &mut Shared, now: Now, attempt: AttemptId, row: &QueueRow, result: RowResult) {
-    let destinations: Vec<_> = match &result {
-        RowResult::Forward(accept) => accept.rows.iter().map(|row| row.destination.clone()).collect(),
-        _ => Vec::new(),
-    };
-    shared.queue.settled(now, attempt, row.id, result);
-    for destination in destinations {
-        shared.queue.hint(&destination, now.wall);
-    }
+    shared.queue.settled(attempt, row.id, result);
     let Some(transfer) = shared.transfers.under_way.get_mut(&attempt) else { return };
     transfer.resolving -= 1;
     if transfer.resolving == 0 {

@@ -8,11 +8,14 @@ use core::net::SocketAddr;
 use super::conn::{Conn, Dial, Lookup, Phase, Speaker};
 use super::delivery::Outgoing;
 use super::maildrop::Maildrop;
+use super::operator::Operator;
 use super::reception::Reception;
 use super::shared::Shared;
 use super::{Accepted, Cleartext, Config, ConnId, Protocol, Service, SessionKind, TapSink, TlsMode};
 use crate::channel::{Channel, ChannelConfig, Side, Tap};
+use crate::control;
 use crate::dns::StreamSession;
+use crate::limits::SessionLimits;
 use crate::pop3;
 use crate::session::{Direction, Session};
 use crate::smtp;
@@ -26,11 +29,13 @@ pub(super) struct Profiles {
 enum Profile {
     Smtp(Arc<smtp::server::Config>),
     Pop3(Arc<pop3::server::Config>),
+    Control,
 }
 
 impl Profiles {
     pub(super) fn new(config: &Config) -> Self {
-        let profiles = |service: &Service| (*service, [false, true].map(|cleartext| profile(config, service, cleartext)));
+        let profiles =
+            |service: &Service| (*service, [false, true].map(|cleartext| profile(config, service, cleartext)));
         Self { services: config.services.iter().map(profiles).collect() }
     }
 
@@ -65,6 +70,11 @@ impl Profiles {
                 let channel = tapped(shared, id, Channel::new(server, channel));
                 let maildrop = Maildrop::new(id, channel);
                 (Speaker::Maildrop(Box::new(maildrop)), SessionKind::Pop3, config.limits.session.high_water)
+            }
+            Profile::Control => {
+                let channel = tapped(shared, id, Channel::new(control::Server::new(session), channel));
+                let speaker = Speaker::Operator(Box::new(Operator::new(id, channel)));
+                (speaker, SessionKind::Control, SessionLimits::default().high_water)
             }
         };
         Some(Box::new(Conn::new(speaker, kind, Phase::Open, high_water)))
@@ -123,7 +133,7 @@ fn profile(config: &Config, service: &Service, cleartext_auth: bool) -> Profile 
             cleartext_auth,
             limits: pop3::server::Limits::default(),
         })),
-        Protocol::Control => todo!(),
+        Protocol::Control => Profile::Control,
     }
 }
 
