@@ -126,7 +126,7 @@ impl Conn {
             },
             Speaker::Outgoing(session) => loop {
                 match pause(session.channel.poll(now, rx, tx)) {
-                    Ok(action) => session.act(shared, now, action),
+                    Ok(action) => session.act(shared, action),
                     Err(pause) => return pause,
                 }
             },

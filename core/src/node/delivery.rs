@@ -49,7 +49,7 @@ impl Outgoing {
         }
     }
 
-    pub(super) fn act(&mut self, shared: &mut Shared, now: Now, action: Action) {
+    pub(super) fn act(&mut self, shared: &mut Shared, action: Action) {
         match action {
             Action::Next { ticket } => {
                 self.ready = true;
