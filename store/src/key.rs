@@ -13,8 +13,22 @@ pub(crate) fn key(address: &Address) -> String {
     key
 }
 
+/// The address as a store keeps it: the local part without quotes, `@`, the domain.
+pub(crate) fn text(address: &Address) -> String {
+    format!("{}@{}", address.local(), address.domain())
+}
+
+/// The reverse of [`text`].
+pub(crate) fn from_text(text: &str) -> Option<Address> {
+    let (local, domain) = text.rsplit_once('@')?;
+    Address::new(local, domain).ok()
+}
+
 /// The key of a login name as a person typed it; `None` when it has no `@`.
 pub(crate) fn login_key(login: &str) -> Option<String> {
+    if let Ok(address) = login.parse::<Address>() {
+        return Some(key(&address));
+    }
     let (local, domain) = login.rsplit_once('@')?;
     Some(format!("{}@{}", local.to_lowercase(), domain.to_lowercase()))
 }

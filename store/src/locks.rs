@@ -2,24 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use pillarbox_core::ops::{AccountId, LockId};
+use pillarbox_core::ops::{AccountId, Id, LockId};
 
 /// The open maildrops.
 #[derive(Debug, Default)]
 pub(crate) struct Locks {
     by_account: BTreeMap<AccountId, LockId>,
     by_lock: BTreeMap<LockId, AccountId>,
+    issued: u64,
 }
 
 impl Locks {
-    /// Locks the account's maildrop; `false` when another session has it.
-    pub(crate) fn take(&mut self, account: AccountId, lock: LockId) -> bool {
+    /// Locks the account's maildrop; `None` when another session has it. The lock's id is of this epoch.
+    pub(crate) fn take(&mut self, account: AccountId, epoch: u64) -> Option<LockId> {
         if self.by_account.contains_key(&account) {
-            return false;
+            return None;
         }
+        self.issued += 1;
+        let lock = LockId(Id { epoch, counter: self.issued });
         self.by_account.insert(account, lock);
         self.by_lock.insert(lock, account);
-        true
+        Some(lock)
     }
 
     /// Whose maildrop the lock holds.

@@ -13,9 +13,8 @@ use bytes::{Bytes, BytesMut};
 use pillarbox_core::Secret;
 use pillarbox_core::ops::{
     Accept, Accepted, AccountId, AccountOp, AccountReply, Attempted, BlobId, Body, Busy, Destination, EmailId, EntryId,
-    Id, LeaseEpoch, LockId, MailboxId, MaildropEntry, MaildropOp, MaildropReply, NewRow, QueueOp, QueueReply, QueueRow,
-    RowId, RowState, Settle, Sink, StageId, StageOp, StageReply, Store, StoreError, StoreOp, StoreReply, ThreadId,
-    Token,
+    Id, LeaseEpoch, MailboxId, MaildropEntry, MaildropOp, MaildropReply, NewRow, QueueOp, QueueReply, QueueRow, RowId,
+    RowState, Settle, Sink, StageId, StageOp, StageReply, Store, StoreError, StoreOp, StoreReply, ThreadId, Token,
 };
 use pillarbox_core::smtp::Address;
 
@@ -43,7 +42,7 @@ impl MemoryStore {
     pub fn reopen(&self) {
         self.with(|state| {
             state.epoch += 1;
-            (state.ids, state.stage_ids, state.lock_ids, state.lease_ids) = (0, 0, 0, 0);
+            (state.ids, state.blob_ids, state.stage_ids, state.lease_ids) = (0, 0, 0, 0);
             state.stages.clear();
             state.locks = Locks::default();
             state.leases = Leases::default();
@@ -83,8 +82,8 @@ impl Store for MemoryStore {
 struct State {
     epoch: u64,
     ids: u64,
+    blob_ids: u64,
     stage_ids: u64,
-    lock_ids: u64,
     lease_ids: u64,
     last_uidvalidity: u32,
     accounts: BTreeMap<String, Account>,
@@ -118,6 +117,11 @@ impl State {
         Id { epoch: self.epoch, counter: self.ids }
     }
 
+    fn blob_id(&mut self) -> BlobId {
+        self.blob_ids += 1;
+        BlobId(Id { epoch: self.epoch, counter: self.blob_ids })
+    }
+
     fn accept_all(&mut self, accepts: Vec<Accept>) -> Result<Vec<Accepted>, StoreError> {
         let mut stages = BTreeSet::new();
         for accept in &accepts {
@@ -145,7 +149,7 @@ impl State {
         if accept.deliveries.is_empty() && accept.rows.is_empty() {
             return Accepted::default();
         }
-        let blob = shared.unwrap_or_else(|| BlobId(self.id()));
+        let blob = shared.unwrap_or_else(|| self.blob_id());
         let mut accepted = Accepted::default();
         let mut rows = accept.rows.clone();
         for delivery in &accept.deliveries {
@@ -284,11 +288,9 @@ impl State {
                 if !self.accounts.values().any(|known| known.id == account) {
                     return Ok(MaildropReply::NoAccount);
                 }
-                let lock = LockId(Id { epoch: self.epoch, counter: self.lock_ids + 1 });
-                if !self.locks.take(account, lock) {
+                let Some(lock) = self.locks.take(account, self.epoch) else {
                     return Ok(MaildropReply::InUse);
-                }
-                self.lock_ids += 1;
+                };
                 let mine = self.entries.iter().filter(|(_, entry)| entry.account == account);
                 let mut entries: Vec<_> = mine
                     .map(|(id, entry)| MaildropEntry {

@@ -1,0 +1,225 @@
+//! Messages going in and out: `Accept`, and deletion by a maildrop's `Commit`.
+
+use pillarbox_core::ops::{
+    Accept, Accepted, AccountId, Delivery, Destination, EmailId, EntryId, Id, LockId, MaildropReply, NewRow, RowId,
+    StageId, StoreError,
+};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::engine::{Effects, Fail, Source, Tx};
+use super::rows;
+use super::schema::blob;
+
+/// The largest UID: RFC 3501 §2.3.1.1 gives it 32 bits.
+const MAX_UID: u32 = u32::MAX;
+
+/// Takes a message in.
+pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept, source: &Source) -> Result<Accepted, Fail> {
+    let Some(found) = locate(tx, accept, source)? else { return Ok(Accepted::default()) };
+    let mut accepted = Accepted::default();
+    let mut failed = Vec::new();
+    for delivery in &accept.deliveries {
+        let email = deliver(tx, accept, delivery, &found)?;
+        if email.is_none() {
+            failed.push(NewRow {
+                recipient: delivery.recipient.clone(),
+                destination: Destination::Local,
+                prefix: delivery.prefix.clone(),
+                due: accept.received,
+            });
+        }
+        accepted.emails.push(email);
+    }
+    for row in accept.rows.iter().chain(&failed) {
+        let id = RowId(tx.ids.next());
+        rows::insert(tx.conn, id, accept, row, found.blob, found.size)?;
+        accepted.rows.push(id);
+    }
+    let refs = (accept.deliveries.len() + accept.rows.len()) as i64;
+    keep(tx, &found, source, refs)?;
+    Ok(accepted)
+}
+
+/// Removes entries from an account's INBOX, and gives its lock back.
+pub(super) fn commit_maildrop(tx: &mut Tx<'_>, lock: LockId, deleted: &[EntryId]) -> Result<MaildropReply, Fail> {
+    let account = tx.shared.locks().account(lock).filter(|_| !tx.group.released.contains(&lock));
+    let Some(account) = account else { return Err(Fail::Op(StoreError::Unknown)) };
+    let inbox = tx
+        .conn
+        .prepare_cached("SELECT id FROM mailboxes WHERE account = ?1 AND name = 'INBOX'")?
+        .query_row([blob(account.0)], |row| row.get::<_, [u8; 16]>(0))
+        .optional()?;
+    if let Some(inbox) = inbox {
+        remove_entries(tx.conn, &mut tx.effects, inbox, deleted.iter().map(|entry| blob(entry.0)))?;
+    }
+    tx.effects.released.insert(lock);
+    Ok(MaildropReply::Done)
+}
+
+/// Removes a mailbox with everything in it.
+pub(super) fn remove_mailbox(tx: &mut Tx<'_>, mailbox: [u8; 16]) -> Result<(), Fail> {
+    let entries: Vec<[u8; 16]> = tx
+        .conn
+        .prepare_cached("SELECT id FROM entries WHERE mailbox = ?1")?
+        .query_map([mailbox], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    remove_entries(tx.conn, &mut tx.effects, mailbox, entries.into_iter())?;
+    tx.conn.execute("DELETE FROM mailboxes WHERE id = ?1", [mailbox])?;
+    Ok(())
+}
+
+/// A body is named once less; at zero it is gone.
+pub(super) fn release_blob(conn: &Connection, effects: &mut Effects, id: [u8; 16]) -> rusqlite::Result<()> {
+    let gone = conn
+        .prepare_cached("DELETE FROM blobs WHERE id = ?1 AND refs = 1 RETURNING size, file, segment")?
+        .query_row([id], |row| {
+            let size: i64 = row.get(0)?;
+            let file: Option<[u8; 16]> = row.get(1)?;
+            let segment: Option<i64> = row.get(2)?;
+            Ok((size.unsigned_abs(), file, segment))
+        })
+        .optional()?;
+    match gone {
+        None => _ = conn.prepare_cached("UPDATE blobs SET refs = refs - 1 WHERE id = ?1")?.execute([id])?,
+        Some((_, Some(file), _)) => effects.unlink.push(StageId(Id::from_bytes(file))),
+        Some((size, None, Some(segment))) => effects.count(segment.unsigned_abs(), size, -1),
+        Some((_, None, None)) => {}
+    }
+    Ok(())
+}
+
+/// A body that this message is about to name.
+struct Found {
+    blob: Id,
+    size: u64,
+}
+
+/// Finds the body; `None` when nobody wants it.
+fn locate(tx: &mut Tx<'_>, accept: &Accept, source: &Source) -> Result<Option<Found>, Fail> {
+    let nobody = accept.deliveries.is_empty() && accept.rows.is_empty();
+    let found = match source {
+        Source::Nowhere => return Ok(None),
+        Source::Failed(error) => return Err(Fail::Op(*error)),
+        Source::Placed(blob, placed) => Found { blob: *blob, size: placed.len },
+        Source::Row(row) => {
+            let (blob, size) = tx
+                .conn
+                .prepare_cached("SELECT b.id, b.size FROM rows r JOIN blobs b ON b.id = r.blob WHERE r.id = ?1")?
+                .query_row([blob(row.0)], |row| Ok((Id::from_bytes(row.get(0)?), row.get::<_, i64>(1)?)))
+                .optional()?
+                .ok_or(Fail::Op(StoreError::Unknown))?;
+            Found { blob, size: size.unsigned_abs() }
+        }
+        Source::Sealed(sealed) => {
+            let stage = sealed.stage;
+            let taken = tx.group.taken.contains(&stage) || !tx.effects.taken.insert(stage);
+            if taken || !tx.shared.stages.knows(stage) {
+                return Err(Fail::Op(StoreError::Unknown));
+            }
+            if nobody {
+                tx.effects.unlink.push(stage);
+                return Ok(None);
+            }
+            Found { blob: tx.ids.blob(), size: sealed.len }
+        }
+    };
+    Ok((!nobody).then_some(found))
+}
+
+/// Files the message in one INBOX; `None` when the account is gone.
+fn deliver(tx: &mut Tx<'_>, accept: &Accept, delivery: &Delivery, found: &Found) -> Result<Option<EmailId>, Fail> {
+    let AccountId(account) = delivery.account;
+    let size = (found.size + delivery.prefix.len() as u64).cast_signed();
+    let place = tx
+        .conn
+        .prepare_cached(
+            "UPDATE mailboxes SET uidnext = uidnext + 1, highestmodseq = highestmodseq + 1, messages = messages + 1,
+                unseen = unseen + 1, octets = octets + ?2
+             WHERE account = ?1 AND name = 'INBOX' AND uidnext < ?3
+             RETURNING id, uidnext - 1, highestmodseq",
+        )?
+        .query_row(params![blob(account), size, MAX_UID], |row| {
+            Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        })
+        .optional()?;
+    let Some((mailbox, uid, modseq)) = place else { return Ok(None) };
+    let (email, thread, entry) = (tx.ids.next(), tx.ids.next(), tx.ids.next());
+    tx.conn.prepare_cached("INSERT INTO emails VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)")?.execute(params![
+        blob(email),
+        blob(account),
+        blob(thread),
+        accept.received.0,
+        size,
+        blob(found.blob),
+    ])?;
+    tx.conn.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8)")?.execute(params![
+        blob(entry),
+        mailbox,
+        uid,
+        blob(email),
+        size,
+        modseq,
+        (tx.shared.options.clock)().0,
+        delivery.prefix.as_ref(),
+    ])?;
+    Ok(Some(EmailId(email)))
+}
+
+/// Records the body with those who name it.
+fn keep(tx: &mut Tx<'_>, found: &Found, source: &Source, refs: i64) -> Result<(), Fail> {
+    let size = found.size.cast_signed();
+    let mut insert = tx.conn.prepare_cached("INSERT INTO blobs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    let id = blob(found.blob);
+    match source {
+        Source::Placed(_, at) => {
+            let (segment, offset) = (at.segment.cast_signed(), at.offset.cast_signed());
+            insert.execute(params![id, refs, size, None::<[u8; 16]>, segment, offset, at.checksums])?;
+            tx.effects.count(at.segment, at.len, 1);
+        }
+        Source::Sealed(at) => {
+            let file = blob(at.stage.0);
+            insert.execute(params![id, refs, size, file, None::<i64>, None::<i64>, at.checksums])?;
+        }
+        Source::Row(_) => {
+            tx.conn.prepare_cached("UPDATE blobs SET refs = refs + ?2 WHERE id = ?1")?.execute(params![id, refs])?;
+        }
+        Source::Nowhere | Source::Failed(_) => {}
+    }
+    Ok(())
+}
+
+/// Removes those of the entries that are in this mailbox, with what only they named.
+fn remove_entries(
+    conn: &Connection,
+    effects: &mut Effects,
+    mailbox: [u8; 16],
+    entries: impl Iterator<Item = [u8; 16]>,
+) -> rusqlite::Result<()> {
+    let mut delete =
+        conn.prepare_cached("DELETE FROM entries WHERE id = ?1 AND mailbox = ?2 RETURNING email, size, flags & 1")?;
+    let mut last = conn.prepare_cached("DELETE FROM emails WHERE id = ?1 AND entries = 1 RETURNING blob")?;
+    let mut other = conn.prepare_cached("UPDATE emails SET entries = entries - 1 WHERE id = ?1")?;
+    let (mut messages, mut octets, mut unseen) = (0_i64, 0_i64, 0_i64);
+    for entry in entries {
+        let gone = delete
+            .query_row(params![entry, mailbox], |row| {
+                Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+            })
+            .optional()?;
+        let Some((email, size, seen)) = gone else { continue };
+        (messages, octets, unseen) = (messages + 1, octets + size, unseen + 1 - seen);
+        match last.query_row([email], |row| row.get::<_, [u8; 16]>(0)).optional()? {
+            Some(body) => release_blob(conn, effects, body)?,
+            None => _ = other.execute([email])?,
+        }
+    }
+    if messages > 0 {
+        conn.prepare_cached(
+            "UPDATE mailboxes SET messages = messages - ?2, octets = octets - ?3, unseen = unseen - ?4,
+                highestmodseq = highestmodseq + 1
+             WHERE id = ?1",
+        )?
+        .execute(params![mailbox, messages, octets, unseen])?;
+    }
+    Ok(())
+}

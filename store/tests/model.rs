@@ -1,0 +1,311 @@
+//! The disk store is held to the in-memory one: random ops on both, and every answer must be equal, also across closing
+//! and opening. Blob ids are compared up to renaming; all others must be the same.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use common::*;
+use pillarbox_core::ops::*;
+use pillarbox_core::{Secret, Wall};
+use pillarbox_store::{DiskStore, MemoryStore};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// An op whose ids are chosen among those seen so far.
+#[derive(Clone, Debug)]
+enum Plan {
+    Accept(Message),
+    StageOpen,
+    StageAppend(usize, usize),
+    StageDrop(usize),
+    Resolve(usize),
+    Authenticate(usize, bool),
+    Add(usize),
+    SetPassword(usize),
+    Remove(usize),
+    List(Option<usize>, usize),
+    SetAlias(usize, Vec<usize>),
+    RemoveAlias(usize),
+    ListAliases(Option<usize>, usize),
+    MaildropOpen(usize),
+    MaildropRead(usize, u64, usize),
+    MaildropCommit(usize, Vec<usize>),
+    MaildropRelease(usize),
+    Lease(u16, u16, Option<usize>, i64),
+    Active(u16, u16, i64, Option<usize>, usize),
+    Due(usize, i64, Option<(i64, usize)>, usize),
+    QueueRead(usize, u64, usize),
+    Settle(usize, Vec<(usize, Option<i64>)>, Vec<Message>),
+    RowList(Option<usize>, usize),
+    Show(Vec<usize>),
+    Retry(Vec<usize>, i64),
+    RowRemove(Vec<usize>),
+    Clock(i64),
+    Reopen,
+}
+
+#[derive(Clone, Debug)]
+struct Message {
+    body: PlannedBody,
+    deliveries: Vec<usize>,
+    rows: Vec<(usize, i64)>,
+    null: bool,
+}
+
+#[derive(Clone, Debug)]
+enum PlannedBody {
+    Inline(Vec<usize>),
+    Staged(usize),
+    Row(usize),
+}
+
+const NAMES: [&str; 6] = [
+    "alice@example.org",
+    "ALICE@example.org",
+    "bob@example.org",
+    "\"c d\"@example.org",
+    "e@[192.0.2.1]",
+    "ü@exämple.org",
+];
+
+fn destination(i: usize) -> Destination {
+    match i % 5 {
+        0 => Destination::Local,
+        1 => Destination::Route("smtp://127.0.0.1:2626".into()),
+        2 => Destination::Domain("[192.0.2.1]".into()),
+        i => Destination::Domain(format!("{i}.example")),
+    }
+}
+
+fn octets(seed: usize, len: usize) -> Bytes {
+    (0..len).map(|i| (seed.wrapping_mul(31).wrapping_add(i) >> 2) as u8).collect::<Vec<_>>().into()
+}
+
+fn messages() -> impl Strategy<Value = Message> {
+    let body = prop_oneof![
+        6 => vec(0..90_000_usize, 0..3).prop_map(PlannedBody::Inline),
+        2 => (0..4_usize).prop_map(PlannedBody::Staged),
+        1 => (0..20_usize).prop_map(PlannedBody::Row),
+    ];
+    (body, vec(0..4_usize, 0..3), vec((0..5_usize, 0..100_i64), 0..3), any::<bool>())
+        .prop_map(|(body, deliveries, rows, null)| Message { body, deliveries, rows, null })
+}
+
+fn plans() -> impl Strategy<Value = Plan> {
+    let page = prop_oneof![Just(usize::MAX), 0..4_usize];
+    let name = 0..NAMES.len();
+    let maybe = proptest::option::of(0..12_usize);
+    let range = (prop_oneof![0..200_000_u64, Just(u64::MAX)], prop_oneof![0..100_000_usize, Just(usize::MAX)]);
+    prop_oneof![
+        12 => messages().prop_map(Plan::Accept),
+        3 => Just(Plan::StageOpen),
+        4 => (0..4_usize, 0..70_000_usize).prop_map(|(a, b)| Plan::StageAppend(a, b)),
+        1 => (0..4_usize).prop_map(Plan::StageDrop),
+        3 => name.clone().prop_map(Plan::Resolve),
+        2 => (name.clone(), any::<bool>()).prop_map(|(a, b)| Plan::Authenticate(a, b)),
+        8 => name.clone().prop_map(Plan::Add),
+        1 => name.clone().prop_map(Plan::SetPassword),
+        1 => name.clone().prop_map(Plan::Remove),
+        1 => (maybe.clone(), page.clone()).prop_map(|(a, b)| Plan::List(a, b)),
+        3 => (name.clone(), vec(name.clone(), 0..6)).prop_map(|(a, b)| Plan::SetAlias(a, b)),
+        1 => name.prop_map(Plan::RemoveAlias),
+        1 => (maybe.clone(), page.clone()).prop_map(|(a, b)| Plan::ListAliases(a, b)),
+        6 => (0..4_usize).prop_map(Plan::MaildropOpen),
+        8 => (0..20_usize, range.clone()).prop_map(|(a, (b, c))| Plan::MaildropRead(a, b, c)),
+        4 => (0..4_usize, vec(0..20_usize, 0..4)).prop_map(|(a, b)| Plan::MaildropCommit(a, b)),
+        2 => (0..4_usize).prop_map(Plan::MaildropRelease),
+        5 => (0..700_u16, 300..1024_u16, maybe.clone(), 0..300_i64).prop_map(|(a, b, c, d)| Plan::Lease(a, b, c, d)),
+        4 => (0..700_u16, 300..1025_u16, 0..120_i64, proptest::option::of(0..5_usize), page.clone())
+            .prop_map(|(a, b, c, d, e)| Plan::Active(a, b, c, d, e)),
+        4 => (0..5_usize, 0..120_i64, proptest::option::of((0..120_i64, 0..20_usize)), page.clone())
+            .prop_map(|(a, b, c, d)| Plan::Due(a, b, c, d)),
+        5 => (0..20_usize, range).prop_map(|(a, (b, c))| Plan::QueueRead(a, b, c)),
+        6 => (0..4_usize, vec((0..20_usize, proptest::option::of(0..200_i64)), 0..4), vec(messages(), 0..3))
+            .prop_map(|(a, b, c)| Plan::Settle(a, b, c)),
+        2 => (maybe, page).prop_map(|(a, b)| Plan::RowList(a, b)),
+        1 => vec(0..20_usize, 0..4).prop_map(Plan::Show),
+        2 => (vec(0..20_usize, 0..4), 0..100_i64).prop_map(|(a, b)| Plan::Retry(a, b)),
+        1 => vec(0..20_usize, 0..4).prop_map(Plan::RowRemove),
+        2 => (0..400_i64).prop_map(Plan::Clock),
+        1 => Just(Plan::Reopen),
+    ]
+}
+
+/// What was named in answers so far.
+#[derive(Default)]
+struct Seen {
+    accounts: Vec<AccountId>,
+    stages: Vec<StageId>,
+    locks: Vec<LockId>,
+    entries: Vec<EntryId>,
+    rows: Vec<RowId>,
+    leases: Vec<LeaseEpoch>,
+}
+
+/// The newest come first, so that small numbers mean what is likely to be there still.
+fn pick<T: Copy + Default>(all: &[T], i: usize) -> T {
+    all.iter().rev().nth(i).copied().unwrap_or_default()
+}
+
+impl Seen {
+    fn message(&self, plan: Message) -> Accept {
+        let body = match plan.body {
+            PlannedBody::Inline(pieces) => {
+                Body::Inline(pieces.iter().enumerate().map(|(i, len)| octets(i, *len)).collect())
+            }
+            PlannedBody::Staged(i) => Body::Staged(pick(&self.stages, i)),
+            PlannedBody::Row(i) => Body::Row(pick(&self.rows, i)),
+        };
+        let deliveries = plan.deliveries.iter().map(|i| delivery(pick(&self.accounts, *i))).collect();
+        let rows = plan.rows.iter().map(|(to, due)| NewRow { destination: destination(*to), ..row("x.example", *due) });
+        let reverse_path = (!plan.null).then(|| address("\"some one\"@elsewhere.example"));
+        Accept { reverse_path, smtputf8: plan.null, ..message(body, deliveries, rows.collect()) }
+    }
+
+    fn op(&self, plan: Plan) -> Option<StoreOp> {
+        let name = |i: usize| address(NAMES[i % NAMES.len()]);
+        let entries = |all: Vec<usize>| all.into_iter().map(|i| pick(&self.entries, i)).collect();
+        let rows = |all: Vec<usize>| all.into_iter().map(|i| pick(&self.rows, i)).collect();
+        let password = Secret::from("pencil");
+        Some(match plan {
+            Plan::Accept(message) => StoreOp::Accept(Box::new(self.message(message))),
+            Plan::StageOpen => StoreOp::Stage(StageOp::Open { expected: None }),
+            Plan::StageAppend(i, len) => {
+                StoreOp::Stage(StageOp::Append { stage: pick(&self.stages, i), bytes: octets(len, len) })
+            }
+            Plan::StageDrop(i) => StoreOp::Stage(StageOp::Drop { stage: pick(&self.stages, i) }),
+            Plan::Resolve(i) => StoreOp::Account(AccountOp::Resolve { address: name(i) }),
+            Plan::Authenticate(i, right) => StoreOp::Account(AccountOp::Authenticate {
+                login: NAMES[i].to_uppercase(),
+                password: if right { password } else { Secret::from("wrong") },
+            }),
+            Plan::Add(i) => StoreOp::Account(AccountOp::Add { address: name(i), password }),
+            Plan::SetPassword(i) => {
+                let password = Secret::from(if i % 2 == 0 { "pencil" } else { "other" });
+                StoreOp::Account(AccountOp::SetPassword { address: name(i), password })
+            }
+            Plan::Remove(i) => StoreOp::Account(AccountOp::Remove { address: name(i) }),
+            Plan::List(after, limit) => StoreOp::Account(AccountOp::List { after: after.map(name), limit }),
+            Plan::SetAlias(i, targets) => StoreOp::Account(AccountOp::SetAlias {
+                alias: name(i),
+                targets: targets.into_iter().map(name).collect(),
+            }),
+            Plan::RemoveAlias(i) => StoreOp::Account(AccountOp::RemoveAlias { alias: name(i) }),
+            Plan::ListAliases(after, limit) => {
+                StoreOp::Account(AccountOp::ListAliases { after: after.map(name), limit })
+            }
+            Plan::MaildropOpen(i) => StoreOp::Maildrop(MaildropOp::Open { account: pick(&self.accounts, i) }),
+            Plan::MaildropRead(i, offset, len) => {
+                StoreOp::Maildrop(MaildropOp::Read { entry: pick(&self.entries, i), offset, len })
+            }
+            Plan::MaildropCommit(i, deleted) => {
+                StoreOp::Maildrop(MaildropOp::Commit { lock: pick(&self.locks, i), deleted: entries(deleted) })
+            }
+            Plan::MaildropRelease(i) => StoreOp::Maildrop(MaildropOp::Release { lock: pick(&self.locks, i) }),
+            Plan::Lease(start, end, epoch, until) => {
+                let epoch = epoch.map(|i| pick(&self.leases, i));
+                StoreOp::Queue(QueueOp::Lease { buckets: start..end, epoch, until: Wall(until) })
+            }
+            Plan::Active(start, end, now, after, limit) => {
+                let after = after.map(destination);
+                StoreOp::Queue(QueueOp::Active { buckets: start..end, now: Wall(now), after, limit })
+            }
+            Plan::Due(to, now, after, limit) => {
+                let after = after.map(|(due, i)| (Wall(due), pick(&self.rows, i)));
+                StoreOp::Queue(QueueOp::Due { destination: destination(to), now: Wall(now), after, limit })
+            }
+            Plan::QueueRead(i, offset, len) => StoreOp::Queue(QueueOp::Read { row: pick(&self.rows, i), offset, len }),
+            Plan::Settle(epoch, attempts, messages) => {
+                let attempt = |(i, retry): (usize, Option<i64>)| {
+                    let attempted = match retry {
+                        None => Attempted::Finished,
+                        Some(due) => Attempted::Retry { due: Wall(due), reply: format!("451 try at {due}") },
+                    };
+                    (pick(&self.rows, i), attempted)
+                };
+                StoreOp::Queue(QueueOp::Settle(Settle {
+                    epoch: pick(&self.leases, epoch),
+                    rows: attempts.into_iter().map(attempt).collect(),
+                    accepts: messages.into_iter().map(|message| self.message(message)).collect(),
+                }))
+            }
+            Plan::RowList(after, limit) => {
+                StoreOp::Queue(QueueOp::List { after: after.map(|i| pick(&self.rows, i)), limit })
+            }
+            Plan::Show(ids) => StoreOp::Queue(QueueOp::Show { rows: rows(ids) }),
+            Plan::Retry(ids, now) => StoreOp::Queue(QueueOp::Retry { rows: rows(ids), now: Wall(now) }),
+            Plan::RowRemove(ids) => StoreOp::Queue(QueueOp::Remove { rows: rows(ids) }),
+            Plan::Clock(_) | Plan::Reopen => return None,
+        })
+    }
+
+    fn learn(&mut self, reply: &StoreReply) {
+        match reply {
+            StoreReply::Accepted(accepted) => self.rows.extend(&accepted.rows),
+            StoreReply::Queue(QueueReply::Settled(all)) => {
+                all.iter().for_each(|accepted| self.rows.extend(&accepted.rows));
+            }
+            StoreReply::Queue(QueueReply::Leased(epoch)) => self.leases.push(*epoch),
+            StoreReply::Stage(StageReply::Opened(stage)) => self.stages.push(*stage),
+            StoreReply::Maildrop(MaildropReply::Opened { lock, entries }) => {
+                self.locks.push(*lock);
+                self.entries.extend(entries.iter().map(|entry| entry.entry));
+            }
+            StoreReply::Account(AccountReply::Resolved(Resolution::Targets { accounts, .. })) => {
+                self.accounts.extend(accounts.iter().map(|(id, _)| *id));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Names blobs in the order in which they are first seen.
+#[derive(Default)]
+struct Blobs(BTreeMap<BlobId, BlobId>);
+
+impl Blobs {
+    fn rename(&mut self, reply: StoreReply) -> StoreReply {
+        let StoreReply::Queue(QueueReply::Rows(mut rows)) = reply else { return reply };
+        for row in &mut rows {
+            let counter = self.0.len() as u64;
+            row.blob = *self.0.entry(row.blob).or_insert(BlobId(Id { epoch: 0, counter }));
+        }
+        StoreReply::Queue(QueueReply::Rows(rows))
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_stores_answer_alike(plans in vec(plans(), 1..120)) {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = TestClock::default();
+        let options = || pillarbox_store::Options { segment_size: 256 << 10, ..options(&clock) };
+        let memory = MemoryStore::new(options());
+        let mut disk = DiskStore::open(dir.path(), options()).unwrap();
+        let (node, mut seen) = (Node::new(), Seen::default());
+        let (mut ours, mut theirs) = (Blobs::default(), Blobs::default());
+        for plan in plans {
+            match plan {
+                Plan::Clock(now) => clock.set(now),
+                Plan::Reopen => {
+                    memory.reopen();
+                    disk.close();
+                    disk = DiskStore::open(dir.path(), options()).unwrap();
+                    prop_assert_eq!(disk.recovery().missing, 0);
+                    prop_assert_eq!(disk.recovery().damaged, 0);
+                }
+                plan => {
+                    let Some(op) = seen.op(plan) else { continue };
+                    let expected = memory.apply(op.clone());
+                    let got = node.ask(&*disk, op.clone());
+                    prop_assert_eq!(theirs.rename(got), ours.rename(expected.clone()), "{:?}", op);
+                    seen.learn(&expected);
+                }
+            }
+        }
+    }
+}
