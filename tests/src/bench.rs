@@ -36,6 +36,8 @@ pub struct Bench<S: Subject> {
     closed: bool,
     done: Option<End>,
     forgetful: bool,
+    /// A layer was asked for, and is not up yet.
+    upgrading: Option<Layer>,
 }
 
 /// A question that is still open.
@@ -129,14 +131,18 @@ impl<S: Subject> Bench<S> {
             closed: false,
             done: None,
             forgetful: false,
+            upgrading: None,
         })
     }
 
-    /// Polls once.
+    /// Polls once. A machine that has asked for a layer is not polled before the layer is up or the connection ends.
     ///
     /// # Errors
     /// A law is broken for everyone to see.
     pub fn poll(&mut self) -> Result<Seen, Breach> {
+        if let Some(layer) = self.upgrading {
+            return Ok(Seen::Upgrade(layer));
+        }
         let (rx, tx, appended) = (self.rx.len(), self.tx.len(), self.tx.appended());
         let step = self.subject.session().poll(self.now, &mut self.rx, &mut self.tx);
         if self.rx.len() > rx {
@@ -153,7 +159,10 @@ impl<S: Subject> Bench<S> {
         }
         match step {
             Step::Act(action) => self.act(action),
-            Step::Upgrade(layer) => Ok(Seen::Upgrade(layer)),
+            Step::Upgrade(layer) => {
+                self.upgrading = Some(layer);
+                Ok(Seen::Upgrade(layer))
+            }
             Step::More => Ok(Seen::More),
             Step::Wait(wait) => self.check_wait(wait),
             Step::Done(end) => {
@@ -199,6 +208,7 @@ impl<S: Subject> Bench<S> {
     /// The connection ends.
     pub fn close(&mut self, why: Close) {
         self.closed = true;
+        self.upgrading = None;
         self.subject.session().close(why);
     }
 
@@ -207,6 +217,7 @@ impl<S: Subject> Bench<S> {
         if upgrade == Upgrade::Fails {
             return self.close(Close::Layer);
         }
+        self.upgrading = None;
         let verified = upgrade == Upgrade::Verified;
         let info = TlsInfo { version: "TLS1.3", cipher: "TLS13_AES_128_GCM_SHA256", verified };
         self.subject.session().upgraded(LayerInfo::Tls(info));

@@ -113,6 +113,9 @@ pub enum Kind {
     Read,
     /// It changes something: unanswered, the session ends as unconfirmed, and not one byte more is said.
     Change,
+    /// It asks what to do next: unanswered, the machine's own timeout answers in its stead. What comes too late may be
+    /// handed back by an action, and nothing of it is said to the peer.
+    Offer,
     /// The host may take all the time it wants.
     Free,
 }

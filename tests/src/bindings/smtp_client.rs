@@ -103,7 +103,7 @@ impl Subject for SmtpClient {
 
     fn event(&mut self, action: Action) -> Event<Question> {
         match action {
-            Action::Next { ticket } => Event::ask(Kind::Read, "next", Question::Next(ticket)),
+            Action::Next { ticket } => Event::ask(Kind::Offer, "next", Question::Next(ticket)),
             Action::Body { ticket, offset, len } => {
                 let shows = format!("body {offset}..{}", offset + len as u64);
                 let of = format!("message {}", self.messages);

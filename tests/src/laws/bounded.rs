@@ -91,13 +91,12 @@ impl<S: Subject> Flood<'_, S> {
         // A command has a byte and its CRLF at least; a body may come by the chunk.
         let line = self.piece.split_inclusive(|&b| b == b'\n').map(<[u8]>::len).max().unwrap_or(1);
         let most = (limits.steps * line).max(limits.chunk).max(self.bench.bounds().line);
+        // Whoever hangs up drops all there is; whoever goes on must not have swallowed so much.
+        let mut gulp = 0;
         for _ in 0..1_000_000 {
             let before = self.bench.consumed();
             let seen = self.bench.poll()?;
-            let consumed = self.bench.consumed() - before;
-            if consumed > most as u64 && !matches!(seen, Seen::Done(_)) {
-                return Err(Breach::of(5, format!("one poll consumes {consumed} bytes")));
-            }
+            gulp = gulp.max(self.bench.consumed() - before);
             let flushed = if self.deaf { 0 } else { self.bench.flush(usize::MAX).len() };
             match seen {
                 Seen::Act { question: Some(number), .. } if !self.mute => {
@@ -108,6 +107,9 @@ impl<S: Subject> Flood<'_, S> {
                 Seen::Act { .. } | Seen::More => {}
                 Seen::Upgrade(_) => self.bench.upgrade(Upgrade::Up),
                 Seen::Wait(_) if flushed > 0 => {}
+                Seen::Wait(_) if gulp > most as u64 => {
+                    return Err(Breach::of(5, format!("one poll consumes {gulp} bytes")));
+                }
                 Seen::Wait(wait) => return Ok(wait.read),
                 Seen::Done(_) => return Ok(false),
             }
