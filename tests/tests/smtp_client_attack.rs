@@ -21,7 +21,7 @@ impl Dice {
     }
 
     fn one_in(&mut self, n: u8) -> bool {
-        self.roll() % n == 0
+        self.roll().is_multiple_of(n)
     }
 }
 
@@ -51,7 +51,7 @@ fn config(high_water: usize, chunk: usize) -> Config {
 fn envelope(number: usize, mail: &Mail) -> Envelope {
     let recipient = |i: usize| format!("m{number}r{i}@example.net").parse().expect("an address");
     Envelope {
-        reverse_path: (number % 2 == 0).then(|| "alice@example.org".parse().expect("an address")),
+        reverse_path: number.is_multiple_of(2).then(|| "alice@example.org".parse().expect("an address")),
         recipients: (0..mail.recipients).map(recipient).collect(),
         size: mail.body.len() as u64,
         smtputf8: false,

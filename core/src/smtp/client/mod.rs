@@ -673,11 +673,12 @@ impl Client {
         }
     }
 
-    /// What there is to say when the session breaks after the whole message has left us.
+    /// What there is to say when the session breaks after the whole message has left us. It has not when its end is
+    /// still in `tx`; another `tx` than the one it was written to tells nothing.
     fn in_doubt(&self, tx: &Outbox) -> Option<Reply> {
         let State::Final { end } = self.state else { return None };
-        let left = tx.appended() - tx.len() as u64;
-        (left >= end).then(words::unknown)
+        let held = tx.appended().checked_sub(end).is_some_and(|behind| tx.len() as u64 > behind);
+        (!held).then(words::unknown)
     }
 
     /// What we wait for, as it is told to people.
