@@ -68,6 +68,8 @@ struct Host {
     /// It has no outcome yet.
     open: bool,
     outcomes: Vec<Outcome>,
+    /// It may close the session right behind an answer.
+    breaks: bool,
     usable: bool,
     unusable: usize,
     masked: Vec<(u64, u64)>,
@@ -100,6 +102,9 @@ impl Host {
                     self.open = next != Next::Quit;
                     self.given += usize::from(self.open);
                     client.answer(ticket, next).expect("its own ticket");
+                    if self.breaks && dice.one_in(16) {
+                        client.close(if dice.one_in(2) { Close::Shutdown } else { Close::Error });
+                    }
                 }
                 Step::Act(Action::Body { ticket, offset, len }) => {
                     assert!(self.open && len > 0 && !tx.is_full());
@@ -332,7 +337,7 @@ proptest! {
     ) {
         let mut client = Client::new(SessionId(7), config(high_water, 16));
         let mut dice = Dice(tape, 0);
-        let mut host = Host { mails, ..Host::default() };
+        let mut host = Host { mails, breaks: true, ..Host::default() };
         let (mut rx, mut tx) = (BytesMut::new(), Outbox::new(high_water));
         let (mut time, mut sent) = (1, Vec::new());
         let mut said = said.into_iter();

@@ -85,8 +85,9 @@ impl Default for Limits {
 #[derive(Debug)]
 pub enum Action {
     /// Ready for a message: which one, or is it over? Asked after greeting, EHLO, TLS and AUTH, and after each outcome.
-    /// Unanswered for `limits.session.answer_timeout`, it counts as [`Next::Quit`]. A message given in answer always
-    /// gets its [`Action::Outcome`], unless the answer comes after `Done`: then it is dropped unsent.
+    /// Unanswered for `limits.session.answer_timeout`, it counts as [`Next::Quit`]. A message given in answer gets its
+    /// [`Action::Outcome`], whatever happens, unless the session had gone on without the answer: then the message is
+    /// dropped unsent, and `Done` comes without an outcome for it.
     Next {
         /// Answer here.
         ticket: Ticket<Next>,

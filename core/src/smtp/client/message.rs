@@ -152,11 +152,6 @@ impl Message {
         Outcome { replies: self.slots.into_iter().map(reply).collect() }
     }
 
-    /// Every recipient of a message that was never begun gets this reply.
-    pub(super) fn unsent(envelope: &Envelope, reply: &Reply) -> Outcome {
-        Outcome { replies: envelope.recipients.iter().map(|_| reply.clone()).collect() }
-    }
-
     /// No command is left to be written.
     fn is_finished(&self) -> bool {
         let nobody = self.written == Command::Data && self.answered == Command::Data && self.accepted == 0;

@@ -114,8 +114,6 @@ pub struct Client {
     closed: Option<Close>,
     /// The host wants to stop; the reply to a whole message is still waited for.
     stopping: bool,
-    /// `Done` was said.
-    done: bool,
     secrets: Vec<SecretSpan>,
 }
 
@@ -182,7 +180,6 @@ impl Client {
             eof: false,
             closed: None,
             stopping: false,
-            done: false,
             secrets: Vec::new(),
         }
     }
@@ -231,7 +228,8 @@ impl Session for Client {
 impl Answer<Next> for Client {
     fn answer(&mut self, ticket: Ticket<Next>, answer: Next) -> Result<(), Misuse> {
         self.tickets.redeem(ticket)?;
-        if !self.done {
+        // Later, it is too late: nobody would act on it.
+        if matches!(self.state, State::Asked) {
             self.next = Some(answer);
         }
         Ok(())
@@ -253,6 +251,10 @@ impl Client {
     fn turn(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Turn {
         if let Some(reply) = self.unusable.take() {
             return Turn::Step(Step::Act(Action::Unusable { reply }));
+        }
+        // A message that was given is settled by its outcome, even if nothing of it is said any more.
+        if let Some(Next::Message(envelope)) = self.next.take_if(|next| matches!(next, Next::Message(_))) {
+            return self.begin(envelope, now);
         }
         if let Some(why) = self.closed.take() {
             self.break_off(why, now, tx);
@@ -298,19 +300,15 @@ impl Client {
             }
             State::Ready if self.stopping => Some(self.quit(End::Shutdown, now, tx)),
             State::Ready => Some(self.ask_next(now)),
-            State::Asked => match self.next.take()? {
-                Next::Message(envelope) => Some(self.begin(envelope, now)),
-                Next::Quit => Some(self.quit(End::Quit, now, tx)),
-            },
+            State::Asked if self.next.take() == Some(Next::Quit) => Some(self.quit(End::Quit, now, tx)),
             State::Envelope => self.speak_envelope(now, tx),
             State::Body(_) => self.speak_body(now, tx),
-            State::Quit(_) | State::Over(_) => match self.next.take() {
-                Some(Next::Message(envelope)) => {
-                    let outcome = Message::unsent(&envelope, &words::too_late());
-                    Some(Turn::Step(Step::Act(Action::Outcome(outcome))))
-                }
-                _ => self.speak_last(rx),
-            },
+            // No layer is up yet, so what came did not come through it.
+            State::Handshake if !rx.is_empty() => {
+                self.fail(words::injected(), End::Refused);
+                Some(Turn::Again)
+            }
+            State::Over(_) => self.speak_last(rx),
             _ => None,
         }
     }
@@ -395,15 +393,11 @@ impl Client {
     /// The last words to the host.
     fn speak_last(&mut self, rx: &mut BytesMut) -> Option<Turn> {
         let State::Over(end) = self.state else { return None };
+        if let Some(message) = self.message.take() {
+            return Some(Turn::Step(Step::Act(Action::Outcome(message.outcome(self.closing.take())))));
+        }
         rx.clear();
-        let step = match self.message.take() {
-            Some(message) => Step::Act(Action::Outcome(message.outcome(self.closing.take()))),
-            None => {
-                self.done = true;
-                Step::Done(end)
-            }
-        };
-        Some(Turn::Step(step))
+        Some(Turn::Step(Step::Done(end)))
     }
 
     fn waiting_on(&self, tx: &Outbox) -> WaitingOn {

@@ -76,11 +76,6 @@ pub(super) fn shutdown() -> Reply {
     Reply::new(421, Some(EnhancedStatus(4, 3, 2)), "Shutting down here, before the message was sent")
 }
 
-/// The session was over when the message came.
-pub(super) fn too_late() -> Reply {
-    Reply::new(451, Some(CONNECTION), "The connection was over before the message could be sent")
-}
-
 /// The server takes no message this large (RFC 1870 §6.1).
 pub(super) fn too_large(size: u64, limit: u64) -> Reply {
     let text = format!("The message has {size} octets, and the server takes {limit} at most");
