@@ -43,3 +43,25 @@ pub fn wall() -> Wall {
         Err(before) => Wall(-millis(before.duration())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_an_instant() {
+        let clock = Clock::start();
+        let (now, instant) = (clock.now(), Instant::now());
+        let minute = Duration::from_secs(60);
+        let deadline = clock.instant(now.mono + minute);
+        assert!(deadline > instant && deadline <= instant + minute);
+        assert!(clock.now().mono >= now.mono);
+        // The end of time is far off, and no panic.
+        assert!(clock.instant(Mono(u64::MAX)) > instant + minute);
+    }
+
+    #[test]
+    fn wall_time_is_of_this_age() {
+        assert!(wall() > Wall(1_700_000_000_000));
+    }
+}

@@ -21,6 +21,19 @@ impl Default for GateLimits {
     }
 }
 
+impl GateLimits {
+    /// Open files kept for all that is not a connection coming in: the store, deliveries, DNS, logs.
+    const RESERVED: u64 = 256;
+
+    /// The same, with no more connections in all than fit in a limit of `open_files`.
+    #[must_use]
+    pub fn within(mut self, open_files: u64) -> Self {
+        let room = open_files.saturating_sub(Self::RESERVED).saturating_sub(self.crowd as u64).max(16);
+        self.total = self.total.min(usize::try_from(room).unwrap_or(usize::MAX));
+        self
+    }
+}
+
 /// Counts connections.
 #[derive(Debug)]
 pub struct Gate {
@@ -127,5 +140,12 @@ mod tests {
         drop(b);
         let counts = gate.counts.lock().unwrap();
         assert_eq!((counts.total, counts.crowd, counts.by_address.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn the_limit_on_open_files_bounds_it_too() {
+        assert_eq!(GateLimits::default().within(u64::MAX), GateLimits::default());
+        assert_eq!(GateLimits::default().within(4096).total, 4096 - 256 - GateLimits::default().crowd);
+        assert_eq!(GateLimits::default().within(0).total, 16);
     }
 }
