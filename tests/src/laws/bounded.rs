@@ -13,6 +13,9 @@ use crate::subject::Subject;
 /// Bytes of a flood that hardly costs anything: a line that never ends, a body.
 const STREAM: usize = 2 * 1024 * 1024;
 
+/// Polls after which a flood has lasted long enough: commands cost more than they bring.
+const POLLS: usize = 3_000;
+
 /// Bytes of a flood of commands.
 const COMMANDS: usize = 64 * 1024;
 
@@ -25,7 +28,7 @@ const READ: usize = 16 * 1024;
 /// The first case that breaks the law.
 pub fn check<S: Subject>(dialogue: &Dialogue, story: &Story) -> Result<(), String> {
     let strategy = (0..=story.turns.len(), 0..6_usize, any::<prop::sample::Index>(), any::<[bool; 2]>());
-    super::property_of(dialogue, 5, 6, strategy, |(turn, flood, word, [deaf, mute])| {
+    super::property_of(dialogue, 5, 50, strategy, |(turn, flood, word, [deaf, mute])| {
         let manner = Manner { stop: Stop::Turn(turn), ..Manner::plain() };
         let mut replay = Replay::<S>::new(dialogue, story, manner);
         replay.tell()?;
@@ -45,7 +48,7 @@ pub fn check<S: Subject>(dialogue: &Dialogue, story: &Story) -> Result<(), Strin
             }
             _ => (words.iter().flat_map(|word| [word.as_bytes(), b"\r\n"].concat()).collect(), COMMANDS),
         };
-        Flood { bench: &mut replay.bench, piece: &piece, deaf, mute }.run(total)
+        Flood { bench: &mut replay.bench, piece: &piece, deaf, mute, polls: 0 }.run(total)
     })
 }
 
@@ -56,6 +59,7 @@ struct Flood<'a, S: Subject> {
     deaf: bool,
     /// The host does not answer.
     mute: bool,
+    polls: usize,
 }
 
 impl<S: Subject> Flood<'_, S> {
@@ -66,7 +70,7 @@ impl<S: Subject> Flood<'_, S> {
         let most = i64::try_from(most + 4 * self.piece.len() + 64 * 1024).unwrap_or(i64::MAX);
         let start = crate::alloc::live();
         let mut fed = 0;
-        while self.settle()? && fed < total {
+        while self.settle()? && fed < total && self.polls < POLLS {
             self.bench.feed(self.piece);
             fed += self.piece.len();
             let live = crate::alloc::live() - start;
@@ -94,6 +98,7 @@ impl<S: Subject> Flood<'_, S> {
         // Whoever hangs up drops all there is; whoever goes on must not have swallowed so much.
         let mut gulp = 0;
         for _ in 0..1_000_000 {
+            self.polls += 1;
             let before = self.bench.consumed();
             let seen = self.bench.poll()?;
             gulp = gulp.max(self.bench.consumed() - before);

@@ -34,7 +34,7 @@ pub use replay::Record;
 pub use tape::Tape;
 
 /// Cases of one property over one dialogue.
-const CASES: u32 = 16;
+const CASES: u32 = 64;
 
 /// The tests of one machine: its dialogues as they stand, and every law over all of them.
 ///
@@ -145,21 +145,26 @@ fn property<T: Debug>(
     strategy: impl Strategy<Value = T>,
     check: impl Fn(T) -> Result<(), Breach>,
 ) -> Result<(), String> {
-    property_of(dialogue, law, 1, strategy, check)
+    property_of(dialogue, law, 100, strategy, check)
 }
 
-/// Tries a property on `times` as many cases.
+/// Tries a property on so many per cent of the [`CASES`].
 fn property_of<T: Debug>(
     dialogue: &Dialogue,
     law: u8,
-    times: u32,
+    percent: u32,
     strategy: impl Strategy<Value = T>,
     check: impl Fn(T) -> Result<(), Breach>,
 ) -> Result<(), String> {
     let (seed, cases) = seed_and_cases();
     let mut bytes = [law; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config { cases: cases * times, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
+    let config = Config {
+        cases: (cases * percent / 100).max(1),
+        failure_persistence: None,
+        max_shrink_iters: 400,
+        ..Config::default()
+    };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let test = |value| check(value).map_err(|breach| TestCaseError::fail(breach.to_string()));
     TestRunner::new_with_rng(config, rng).run(&strategy, test).map_err(|error| match error {

@@ -19,7 +19,7 @@ const PATIENCE: usize = 200;
 /// The first case that breaks the law.
 pub fn check<S: Subject>(dialogue: &Dialogue, story: &Story) -> Result<(), String> {
     let strategy = (Tape::strategy(60), Tape::strategy(30));
-    super::property_of(dialogue, 7, 3, strategy, |(mut tape, wild)| {
+    super::property_of(dialogue, 7, 400, strategy, |(mut tape, wild)| {
         let manner = Manner { wild: Some(wild), ..Manner::plain() };
         let mut replay = Replay::<S>::new(dialogue, story, manner);
         let result = live(&mut replay, story, &mut tape).and_then(|()| die(&mut replay, &mut tape));
