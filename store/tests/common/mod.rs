@@ -118,6 +118,9 @@ pub fn account(node: &Node, store: &dyn Store, name: &str) -> AccountId {
     }
 }
 
+/// Octets of the prefix of a [`delivery`].
+pub const PREFIX: usize = 17;
+
 pub fn delivery(account: AccountId) -> Delivery {
     Delivery { account, recipient: address("someone@example.org"), prefix: Bytes::from_static(b"Return-Path: <>\r\n") }
 }
