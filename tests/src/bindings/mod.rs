@@ -6,3 +6,6 @@ pub use smtp_client::SmtpClient;
 mod dns_stream;
 
 pub use dns_stream::DnsStream;
+mod smtp_server;
+
+pub use smtp_server::SmtpServer;

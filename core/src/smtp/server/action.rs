@@ -123,15 +123,17 @@ pub enum Action {
         bytes: Bytes,
     },
     /// The message is complete: is it on disk? A yes lets the machine say 250. Asked once all its chunks are answered.
+    /// From here on what was staged is the host's: no [`Abort`](Action::Abort) follows, whatever the answer is.
     Commit {
         /// Answer here.
         ticket: Ticket<CommitAnswer>,
         /// What is to be committed.
         transaction: Box<Transaction>,
     },
-    /// The transaction is over without a commit: give back what was staged for it.
+    /// The transaction is over without a commit, and chunks were staged for it: give them back. Chunks of it that are
+    /// still unanswered need no answer any more.
     Abort(TransactionId),
-    /// A fact worth telling; nothing to answer.
+    /// A fact worth telling, nothing to answer: each reply of 4yz and 5yz that was said.
     Refused {
         /// What the peer was told.
         reply: Reply,

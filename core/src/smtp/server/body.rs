@@ -149,8 +149,9 @@ impl Server {
         transaction.trace =
             trace::trace(&transaction, self.extended, &self.config, self.peer, &self.body.header, now.wall);
         let (ticket, serial) = self.tickets.issue();
-        let staged = core::mem::take(&mut self.body.staged);
-        self.state = State::Committing { asked: Asked { serial, at: now.mono }, id: transaction.id, staged };
+        // What was staged is the host's own affair now, whatever it answers.
+        self.body.staged = false;
+        self.state = State::Committing { asked: Asked { serial, at: now.mono } };
         Some(Step::Act(Action::Commit { ticket, transaction }))
     }
 

@@ -80,7 +80,7 @@ pub(super) enum State {
     /// The message is complete, but not all its chunks are answered.
     Finishing,
     /// The host commits.
-    Committing { asked: Asked, id: TransactionId, staged: bool },
+    Committing { asked: Asked },
     /// Over.
     Done(End),
 }
@@ -167,7 +167,7 @@ impl Server {
             State::Data => self.data(now, rx, tx),
             State::Chunk(_) => self.chunk(now, rx, tx),
             State::Finishing => self.finish(now),
-            State::Committing { asked, .. } => {
+            State::Committing { asked } => {
                 let until = asked.at + self.config.limits.session.commit_timeout;
                 Some(wait_for_answer(until, false))
             }
@@ -392,7 +392,7 @@ impl Server {
                 self.state = State::Command;
                 self.slot(replies::AUTH_UNAVAILABLE);
             }
-            State::Committing { asked, .. } if asked.at + limits.commit_timeout <= now => {
+            State::Committing { asked } if asked.at + limits.commit_timeout <= now => {
                 self.end(End::Unconfirmed);
             }
             _ if self.chunk_deadline().is_some_and(|deadline| deadline <= now) => {
@@ -505,20 +505,14 @@ impl Answer<ChunkAnswer> for Server {
 impl Answer<CommitAnswer> for Server {
     fn answer(&mut self, ticket: Ticket<CommitAnswer>, answer: CommitAnswer) -> Result<(), Misuse> {
         let serial = self.tickets.redeem(ticket)?;
-        let State::Committing { asked, id, staged } = &self.state else { return Ok(()) };
-        if asked.serial != serial {
+        if !matches!(&self.state, State::Committing { asked } if asked.serial == serial) {
             return Ok(());
         }
-        let (id, staged) = (*id, *staged);
         self.state = State::Command;
-        match answer {
-            CommitAnswer::Committed { text } => self.slot(replies::committed(text)),
-            CommitAnswer::Refused(reply) => {
-                self.body.staged = staged;
-                self.give_back(id);
-                self.slot(replies::refusal(reply));
-            }
-        }
+        self.slot(match answer {
+            CommitAnswer::Committed { text } => replies::committed(text),
+            CommitAnswer::Refused(reply) => replies::refusal(reply),
+        });
         Ok(())
     }
 }

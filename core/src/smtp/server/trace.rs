@@ -135,7 +135,7 @@ mod tests {
              \t(TLS1.3 TLS13_AES_128_GCM_SHA256);\r\n\
              \tSun, 22 Nov 2026 20:25:26 +0000\r\n\
              Date: Sun, 22 Nov 2026 20:25:26 +0000\r\n\
-             Message-ID: <1a20474f917.2a-3@mx.example.org>\r\n"
+             Message-ID: <1a204ef62d7.2a-3@mx.example.org>\r\n"
         );
         let complete = written(Service::Submission, two, None, "Date: x\r\nMessage-ID: <y@z>\r\n\r\n");
         assert_eq!((complete.matches("Date:").count(), complete.matches("Message-ID:").count()), (0, 0));
