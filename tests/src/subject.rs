@@ -21,6 +21,10 @@ pub trait Subject: Sized {
     /// Which side of the dialogue the machine is.
     const ROLE: Role;
 
+    /// When the host shuts down, the machine may still hear the peer out: a client what becomes of its last words, a
+    /// server the end of the message that it is being given.
+    const HEARS_OUT: bool = matches!(Self::ROLE, Role::Client);
+
     /// A fresh machine, as the dialogue's `set:` lines want it.
     ///
     /// # Errors

@@ -59,6 +59,7 @@ impl Subject for SmtpServer {
     type Question = Question;
 
     const ROLE: Role = Role::Server;
+    const HEARS_OUT: bool = true;
 
     fn new(settings: &Settings, id: SessionId, _seed: Seed) -> Result<Self, String> {
         settings.only(&[

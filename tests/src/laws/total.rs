@@ -8,7 +8,7 @@ use super::Tape;
 use super::replay::{Manner, Replay, Rest};
 use crate::bench::{Breach, Seen};
 use crate::dialogue::{Dialogue, Story, Turn, Upgrade};
-use crate::subject::{Role, Subject};
+use crate::subject::Subject;
 
 /// Polls at deadlines after which a closed machine must be done.
 const PATIENCE: usize = 200;
@@ -80,8 +80,8 @@ fn die<S: Subject>(replay: &mut Replay<S>, tape: &mut Tape) -> Result<(), Breach
             continue;
         }
         let questions = replay.unanswered();
-        // A client may hear what becomes of its last words; nobody else waits for a peer who has left or is left.
-        let patient = S::ROLE == Role::Client && why == Close::Shutdown;
+        // Nobody waits for a peer who has left.
+        let patient = S::HEARS_OUT && why == Close::Shutdown;
         if wait.on == WaitingOn::Peer && questions.is_empty() && !patient {
             return Err(Breach::of(7, format!("after close({why:?}) it waits for the peer: {wait:?}")));
         }

@@ -163,7 +163,7 @@ impl Server {
                 *told = true;
                 Some(Step::Upgrade(Layer::Tls))
             }
-            State::Upgrading { .. } => self.await_upgrade(now),
+            State::Upgrading { .. } => self.await_upgrade(now, rx),
             State::Data => self.data(now, rx, tx),
             State::Chunk(_) => self.chunk(now, rx, tx),
             State::Finishing => self.finish(now),
@@ -347,7 +347,11 @@ impl Server {
     }
 
     /// The go-ahead to TLS is given: nothing can be said in between.
-    fn await_upgrade(&mut self, now: Now) -> Option<Step<Action>> {
+    fn await_upgrade(&mut self, now: Now, rx: &BytesMut) -> Option<Step<Action>> {
+        if !rx.is_empty() {
+            // It came in the clear, behind the go-ahead, and cannot be answered any more.
+            return self.end(End::Refused);
+        }
         if self.eof {
             return self.end(End::Eof);
         }
