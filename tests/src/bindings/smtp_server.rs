@@ -142,7 +142,8 @@ impl Subject for SmtpServer {
     }
 
     fn answer(&mut self, question: Question, text: &str) -> Result<(), NotAnswered> {
-        let reply = || reply(text).ok_or_else(|| NotAnswered::unknown(text, "accepted, taken, committed …, or a reply"));
+        let reply =
+            || reply(text).ok_or_else(|| NotAnswered::unknown(text, "accepted, taken, committed …, or a reply"));
         match question {
             Question::Authenticate(ticket) => {
                 let answer = match text {
