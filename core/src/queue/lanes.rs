@@ -177,21 +177,24 @@ impl Lanes {
         }
     }
 
-    /// After a page or an attempt: wait for the next turn, or go. With `crowded` (others wait for a lane) a lane goes
-    /// even if it has rows left; true when it did, and has to be found again.
+    /// After a page or an attempt: wait for the next turn, or go. With `crowded` (others wait for a lane) it goes once its
+    /// attempts are over, even if it has rows left; true when it has gone so, and is to be found again.
     pub(super) fn rest(&mut self, destination: &Destination, mono: Mono, crowded: bool, limits: &Limits) -> bool {
         let Some(lane) = self.lanes.get(destination) else { return false };
-        if lane.asked || lane.running > 0 || (lane.wants() && !crowded) {
+        if lane.wants() && !crowded {
             self.enqueue(destination, limits);
             return false;
         }
-        let wanted = lane.wants();
+        if lane.asked || lane.running > 0 {
+            return false;
+        }
+        let left = lane.wants();
         if !crowded && lane.suspension.as_ref().is_some_and(|suspension| mono < suspension.until) {
             self.idle.insert(destination.clone());
         } else {
             self.lanes.remove(destination);
         }
-        wanted
+        left
     }
 
     /// A row is settled or released: a page on its way may still show it as due.

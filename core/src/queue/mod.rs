@@ -129,7 +129,7 @@ pub struct Queue {
 /// What was asked, and what its answer needs.
 #[derive(Clone, Debug)]
 enum Question {
-    Lease { until: Wall },
+    Lease { epoch: Option<LeaseEpoch>, until: Wall },
     Active { limit: usize },
     Due { destination: Destination, after: Option<(Wall, RowId)>, limit: usize, epoch: LeaseEpoch },
     Header { attempt: AttemptId, row: RowId },
@@ -214,8 +214,11 @@ impl Queue {
             return self.failed(now, question, error);
         };
         match (question, reply) {
-            (Question::Lease { until }, QueueReply::Leased(epoch)) => self.leased(now, epoch, until),
-            (Question::Lease { .. }, QueueReply::Lost) => self.lost(now, true),
+            (Question::Lease { until, .. }, QueueReply::Leased(epoch)) => self.leased(now, epoch, until),
+            (Question::Lease { epoch, .. }, QueueReply::Lost) => {
+                self.lease.answered();
+                self.lost(now, epoch.is_none());
+            }
             (Question::Active { limit }, QueueReply::Active { destinations, next }) => {
                 self.seen(now, limit, &destinations, next);
             }
@@ -322,8 +325,8 @@ impl Queue {
 
     fn ask(&mut self, now: Now, question: Question) {
         let op = match &question {
-            Question::Lease { until } => {
-                QueueOp::Lease { buckets: self.buckets.clone(), epoch: self.lease.epoch(), until: *until }
+            Question::Lease { epoch, until } => {
+                QueueOp::Lease { buckets: self.buckets.clone(), epoch: *epoch, until: *until }
             }
             Question::Active { limit } => QueueOp::Active {
                 buckets: self.buckets.clone(),
@@ -412,7 +415,7 @@ impl Queue {
     fn ask_lease(&mut self, now: Now) {
         self.lease.asked();
         let until = now.wall.after(self.config.limits.lease.max(Duration::from_secs(1)));
-        self.ask(now, Question::Lease { until });
+        self.ask(now, Question::Lease { epoch: self.lease.epoch(), until });
     }
 
     fn leased(&mut self, now: Now, epoch: LeaseEpoch, until: Wall) {
@@ -424,14 +427,11 @@ impl Queue {
         }
     }
 
-    /// The buckets are another's. `refused`: a new lease is, too, so that it makes no sense to ask at once.
+    /// The buckets are another's. `refused`: a new lease is, too, so that it makes no sense to ask for one at once.
     fn lost(&mut self, now: Now, refused: bool) {
         let pause = if refused { self.config.limits.lease / 2 } else { Duration::ZERO };
         if self.lease.lost(now.mono.after(pause.min(self.config.limits.recheck))) {
             self.steps.push_back(QueueStep::Event(Event::LeaseLost));
-        }
-        if refused {
-            self.lease.answered();
         }
     }
 
