@@ -18,5 +18,6 @@ pub mod bindings;
 pub mod dialogue;
 pub mod laws;
 pub mod subject;
+pub mod world;
 
 pub use subject::{Bounds, Event, Kind, NotAnswered, Range, Role, Settings, Subject};

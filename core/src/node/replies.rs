@@ -27,6 +27,8 @@ pub(super) const STORE_BUSY: Words = words(451, EnhancedStatus(4, 3, 2), "Too bu
 pub(super) const NULL_MX: Words = words(556, EnhancedStatus(5, 1, 10), "The domain accepts no mail (null MX)");
 pub(super) const NO_DOMAIN: Words = words(550, EnhancedStatus(5, 1, 2), "The domain does not exist");
 pub(super) const NO_ADDRESS: Words = words(550, EnhancedStatus(5, 4, 4), "The domain has no host that takes mail");
+pub(super) const NO_ADDRESS_NOW: Words =
+    words(451, EnhancedStatus(4, 4, 3), "No mail exchanger's address is known just now");
 pub(super) const MX_LOOP: Words =
     words(550, EnhancedStatus(5, 4, 6), "The domain's mail exchanger is this host, which does not serve it");
 pub(super) const BAD_ROUTE: Words = words(451, EnhancedStatus(4, 3, 5), "The configured route is not a host and port");

@@ -152,7 +152,8 @@ fn hosts_found(shared: &mut Shared, now: Now, attempt: AttemptId, mut hosts: Vec
         .map(|(host, ip)| Candidate { host, address: SocketAddr::new(ip, port), tls: true })
         .collect();
     if candidates.is_empty() {
-        return give_up(shared, now, attempt, &replies::NO_ADDRESS.reply());
+        // The exchangers have names, but their addresses are not to be had just now.
+        return give_up(shared, now, attempt, &replies::NO_ADDRESS_NOW.reply());
     }
     found(shared, now, attempt, candidates);
 }

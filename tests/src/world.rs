@@ -1,0 +1,439 @@
+//! A small internet in virtual time: nodes with their stores, name servers, and clients that say what a test has them say.
+//!
+//! Everything happens in one thread and in a fixed order, so the same seed gives the same trace. The world holds the nodes
+//! to their contract all the time: a `Wait` is stable, nothing but an input or its deadline ends it, the deadline ends it
+//! with progress, and a node's buffers stay within their bounds.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use pillarbox_core::dns::responder::Responder;
+use pillarbox_core::node::{
+    Accepted, Closed, Config, ConnId, Event, ListenerId, Node, NodeAction, NodeInput, NodeStep,
+};
+use pillarbox_core::ops::{Busy, StoreError, StoreOp, StoreReply, Token};
+use pillarbox_core::{Mono, Now, Random, Seed, Wall};
+use pillarbox_store::MemoryStore;
+
+/// Bytes that a connection may hold each way: its limits, and what one read or one reply may add.
+const BUFFERED: usize = 512 * 1024;
+
+/// Steps without a pause, after which a world is going round in circles.
+const STEPS: usize = 1_000_000;
+
+/// The world.
+pub struct World {
+    now: Now,
+    random: Random,
+    /// The machines, by index.
+    pub machines: Vec<Machine>,
+    clients: Vec<Client>,
+    wires: BTreeMap<Plug, Plug>,
+    /// The name server, at every address that nobody else has.
+    pub dns: Responder,
+    dns_streams: BTreeMap<Plug, Vec<u8>>,
+    /// What happens to a store's op, in per cent: some are handed back, some fail.
+    pub trouble: Trouble,
+    trace: Vec<String>,
+}
+
+/// How often a store makes trouble, in per cent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trouble {
+    /// Ops handed back.
+    pub busy: usize,
+    /// Ops that fail without an effect.
+    pub failed: usize,
+}
+
+/// A machine on which a node runs.
+pub struct Machine {
+    /// What it said, newest last.
+    pub events: Vec<Event>,
+    /// Its store: what is on disk.
+    pub store: Arc<MemoryStore>,
+    /// Its address.
+    pub ip: IpAddr,
+    config: Arc<Config>,
+    ports: Vec<u16>,
+    node: Option<Node>,
+    reading: BTreeMap<ConnId, bool>,
+    until: Option<Mono>,
+    waits: bool,
+    done: bool,
+    answers: VecDeque<(Token, StoreReply)>,
+}
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Plug {
+    Node(usize, ConnId),
+    Client(usize),
+    Dns(u64),
+}
+
+#[derive(Default)]
+struct Client {
+    inbox: Vec<u8>,
+    closed: bool,
+}
+
+/// A client of the world's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientId(usize);
+
+impl World {
+    /// A world without machines.
+    #[must_use]
+    pub fn new(seed: u64, dns: Responder) -> Self {
+        Self {
+            now: Now { mono: Mono(1), wall: Wall(1_795_379_126_000) },
+            random: Random::new(&Seed::number(seed)),
+            machines: Vec::new(),
+            clients: Vec::new(),
+            wires: BTreeMap::new(),
+            dns,
+            dns_streams: BTreeMap::new(),
+            trouble: Trouble::default(),
+            trace: Vec::new(),
+        }
+    }
+
+    /// Puts a machine at `ip`, whose node listens on `ports`, in the order of its services.
+    pub fn machine(&mut self, ip: &str, ports: &[u16], config: Config, store: Arc<MemoryStore>) -> usize {
+        let config = Arc::new(config);
+        let node = Node::new(Arc::clone(&config), &self.random.seed());
+        self.machines.push(Machine {
+            events: Vec::new(),
+            store,
+            ip: ip.parse().expect("an address"),
+            config,
+            ports: ports.to_vec(),
+            node: Some(node),
+            reading: BTreeMap::new(),
+            until: None,
+            waits: false,
+            done: false,
+            answers: VecDeque::new(),
+        });
+        self.machines.len() - 1
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// Everything that happened, a line each.
+    #[must_use]
+    pub fn trace(&self) -> &[String] {
+        &self.trace
+    }
+
+    /// The machine dies: its connections break, and what its node knew is gone. What its store confirmed is not.
+    pub fn kill(&mut self, machine: usize) {
+        self.machines[machine].node = None;
+        self.machines[machine].answers.clear();
+        self.machines[machine].store.reopen();
+        let plugs: Vec<_> =
+            self.wires.keys().copied().filter(|plug| matches!(plug, Plug::Node(m, _) if *m == machine)).collect();
+        for plug in plugs {
+            if let Some(other) = self.unplug(plug) {
+                self.tell_closed(other, Closed::Error);
+            }
+        }
+        self.run();
+    }
+
+    /// The machine comes back.
+    pub fn revive(&mut self, machine: usize) {
+        let seed = self.random.seed();
+        let machine = &mut self.machines[machine];
+        machine.reading.clear();
+        machine.waits = false;
+        machine.done = false;
+        machine.node = Some(Node::new(Arc::clone(&machine.config), &seed));
+        self.run();
+    }
+
+    /// Tells a node to stop within `grace`.
+    pub fn drain(&mut self, machine: usize, grace: Duration) {
+        let deadline = self.now.mono + grace;
+        self.input(machine, NodeInput::Drain { deadline });
+        self.run();
+    }
+
+    /// Whether a node is drained.
+    #[must_use]
+    pub fn is_done(&self, machine: usize) -> bool {
+        self.machines[machine].done
+    }
+
+    /// Connections of a node.
+    #[must_use]
+    pub fn connections(&self, machine: usize) -> usize {
+        self.machines[machine].node.as_ref().map_or(0, Node::connections)
+    }
+
+    /// A client connects to a machine's port.
+    pub fn connect(&mut self, machine: usize, port: u16) -> ClientId {
+        let id = self.clients.len();
+        self.clients.push(Client::default());
+        let peer = SocketAddr::from(([192, 0, 2, 200], 4000));
+        assert!(self.plug(Plug::Client(id), SocketAddr::new(self.machines[machine].ip, port), peer), "nobody listens");
+        self.run();
+        ClientId(id)
+    }
+
+    /// The client says this.
+    pub fn send(&mut self, client: ClientId, bytes: &[u8]) {
+        self.deliver(Plug::Client(client.0), bytes);
+        self.run();
+    }
+
+    /// The client closes its sending side.
+    pub fn hang_up(&mut self, client: ClientId) {
+        if let Some(&other) = self.wires.get(&Plug::Client(client.0)) {
+            self.tell_closed(other, Closed::Eof);
+        }
+        self.run();
+    }
+
+    /// The client's connection breaks.
+    pub fn break_off(&mut self, client: ClientId) {
+        if let Some(other) = self.unplug(Plug::Client(client.0)) {
+            self.tell_closed(other, Closed::Error);
+        }
+        self.run();
+    }
+
+    /// What the client has been told since this was last asked.
+    pub fn heard(&mut self, client: ClientId) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.clients[client.0].inbox)).into_owned()
+    }
+
+    /// The server has closed the client's connection.
+    #[must_use]
+    pub fn is_closed(&self, client: ClientId) -> bool {
+        self.clients[client.0].closed
+    }
+
+    /// The client says `line` and hears a reply that begins with `expected`; returns it.
+    pub fn say(&mut self, client: ClientId, line: &str, expected: &str) -> String {
+        self.send(client, format!("{line}\r\n").as_bytes());
+        let heard = self.heard(client);
+        assert!(heard.starts_with(expected), "said {line:?}, expected {expected:?}, heard {heard:?}");
+        heard
+    }
+
+    /// Lets time pass, deadline by deadline.
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.now.mono + time;
+        loop {
+            let Some(next) = self.next_deadline().filter(|next| *next <= end) else { break };
+            self.advance(next);
+            for index in 0..self.machines.len() {
+                let due = self.machines[index].until.is_some_and(|until| until <= next);
+                if due && self.machines[index].node.is_some() {
+                    let before = self.machines[index].until;
+                    let progressed = self.turn(index);
+                    let machine = &self.machines[index];
+                    assert!(
+                        progressed || machine.until != before,
+                        "machine {index} has a dishonest deadline: {before:?}"
+                    );
+                }
+            }
+            self.run();
+        }
+        self.advance(end);
+    }
+
+    /// Runs until nobody has anything to do before some time has passed.
+    pub fn run(&mut self) {
+        for _ in 0..STEPS {
+            let mut busy = false;
+            for index in 0..self.machines.len() {
+                busy |= self.turn(index);
+            }
+            if !busy {
+                return;
+            }
+        }
+        panic!("the world does not come to rest; the last lines: {:#?}", &self.trace[self.trace.len() - 40..]);
+    }
+
+    fn advance(&mut self, to: Mono) {
+        let passed = to - self.now.mono;
+        self.now = Now { mono: self.now.mono + passed, wall: self.now.wall.after(passed) };
+    }
+
+    fn next_deadline(&self) -> Option<Mono> {
+        self.machines.iter().filter(|machine| machine.node.is_some()).filter_map(|machine| machine.until).min()
+    }
+
+    /// One turn of a node: its store's answers, then polls until it waits. `true` if it did something.
+    fn turn(&mut self, index: usize) -> bool {
+        let mut busy = false;
+        while let Some((token, reply)) = self.machines[index].answers.pop_front() {
+            self.input(index, NodeInput::Stored { token, reply });
+            busy = true;
+        }
+        loop {
+            let now = self.now;
+            let Some(node) = self.machines[index].node.as_mut() else { return false };
+            match node.poll(now) {
+                NodeStep::Act(action) => {
+                    busy = true;
+                    self.act(index, action);
+                }
+                NodeStep::More => busy = true,
+                NodeStep::Wait { until } => {
+                    let again = node.poll(now);
+                    assert!(
+                        matches!(again, NodeStep::Wait { until: same } if same == until),
+                        "machine {index}: a wait is stable, not {again:?}"
+                    );
+                    assert!(until.is_none_or(|until| until > now.mono), "machine {index} waits for the past");
+                    self.machines[index].until = until;
+                    return busy;
+                }
+                NodeStep::Done => {
+                    assert!(matches!(node.poll(now), NodeStep::Done), "after Done, always Done");
+                    self.machines[index].until = None;
+                    self.machines[index].done = true;
+                    return busy;
+                }
+            }
+        }
+    }
+
+    fn input(&mut self, machine: usize, input: NodeInput) {
+        self.trace.push(format!("{} {machine} <- {input:?}", self.now.mono.0));
+        let now = self.now;
+        if let Some(node) = self.machines[machine].node.as_mut() {
+            node.input(now, input);
+        }
+    }
+
+    fn act(&mut self, index: usize, action: NodeAction) {
+        self.trace.push(format!("{} {index} -> {action:?}", self.now.mono.0));
+        match action {
+            NodeAction::Dial { conn, to } => {
+                let peer = SocketAddr::new(self.machines[index].ip, 40_000);
+                let result = if self.plug(Plug::Node(index, conn), to, peer) { Ok(()) } else { Err("refused".into()) };
+                self.input(index, NodeInput::Dialed { conn, result });
+            }
+            NodeAction::Flush(conn) => self.flush(index, conn),
+            NodeAction::Interest { conn, read } => {
+                self.machines[index].reading.insert(conn, read);
+            }
+            NodeAction::Close { conn, abort } => {
+                if !abort {
+                    self.flush(index, conn);
+                    self.input(index, NodeInput::Closed { conn, how: Closed::Done });
+                }
+                self.machines[index].reading.remove(&conn);
+                if let Some(other) = self.unplug(Plug::Node(index, conn)) {
+                    self.tell_closed(other, if abort { Closed::Error } else { Closed::Eof });
+                }
+            }
+            NodeAction::Datagram { socket, to, bytes } => {
+                if let Some(answer) = self.dns.answer(&bytes, false) {
+                    self.input(index, NodeInput::Datagram { socket, from: to, bytes: answer });
+                }
+            }
+            NodeAction::CloseSocket(_) | NodeAction::Accepting(_) => {}
+            NodeAction::Store { token, op } => self.store(index, token, op),
+            NodeAction::Event(event) => self.machines[index].events.push(event),
+        }
+    }
+
+    fn store(&mut self, index: usize, token: Token, op: StoreOp) {
+        let drawn = self.random.below(100);
+        if drawn < self.trouble.busy {
+            let Busy(op) = Busy(op);
+            return self.input(index, NodeInput::Busy { token, op });
+        }
+        let reply = if drawn < self.trouble.busy + self.trouble.failed {
+            StoreReply::Failed(StoreError::Full)
+        } else {
+            self.machines[index].store.apply(op)
+        };
+        self.machines[index].answers.push_back((token, reply));
+    }
+
+    /// Moves what a node has to say to the other end.
+    fn flush(&mut self, index: usize, conn: ConnId) {
+        let Some(node) = self.machines[index].node.as_mut() else { return };
+        let Some(io) = node.conn(conn) else { return };
+        assert!(io.tx.len() <= BUFFERED, "{} bytes wait to be written", io.tx.len());
+        let bytes = io.tx.copy_to_bytes(io.tx.remaining());
+        node.touched(conn);
+        self.deliver(Plug::Node(index, conn), &bytes);
+    }
+
+    fn deliver(&mut self, from: Plug, bytes: &[u8]) {
+        let Some(&to) = self.wires.get(&from) else { return };
+        match to {
+            Plug::Client(client) => self.clients[client].inbox.extend_from_slice(bytes),
+            Plug::Dns(_) => self.ask_dns(from, to, bytes),
+            Plug::Node(machine, conn) => {
+                let Some(node) = self.machines[machine].node.as_mut() else { return };
+                let Some(io) = node.conn(conn) else { return };
+                io.rx.extend_from_slice(bytes);
+                node.touched(conn);
+            }
+        }
+    }
+
+    fn ask_dns(&mut self, from: Plug, to: Plug, bytes: &[u8]) {
+        let query = self.dns_streams.entry(to).or_default();
+        query.extend_from_slice(bytes);
+        let Some((length, query)) = query.split_first_chunk() else { return };
+        if query.len() < usize::from(u16::from_be_bytes(*length)) {
+            return;
+        }
+        let answer = self.dns.answer(query, true).unwrap_or_default();
+        let mut framed = u16::try_from(answer.len()).expect("an answer fits").to_be_bytes().to_vec();
+        framed.extend_from_slice(&answer);
+        self.wires.insert(to, from);
+        self.deliver(to, &Bytes::from(framed));
+    }
+
+    /// Connects `plug` to whoever is at `to`. `false` when nobody is.
+    fn plug(&mut self, plug: Plug, to: SocketAddr, peer: SocketAddr) -> bool {
+        let found = self.machines.iter_mut().enumerate().find(|(_, machine)| machine.ip == to.ip());
+        let other = match found {
+            Some((index, machine)) => {
+                let listener = machine.ports.iter().position(|port| *port == to.port());
+                let (Some(listener), Some(node)) = (listener, machine.node.as_mut()) else { return false };
+                let accepted = Accepted { listener: ListenerId(listener), peer, crowded: false };
+                Plug::Node(index, node.accept(accepted))
+            }
+            None if to.port() == 53 => Plug::Dns(self.random.u64()),
+            None => return false,
+        };
+        self.wires.insert(plug, other);
+        self.wires.insert(other, plug);
+        true
+    }
+
+    fn unplug(&mut self, plug: Plug) -> Option<Plug> {
+        let other = self.wires.remove(&plug)?;
+        self.wires.remove(&other);
+        Some(other)
+    }
+
+    fn tell_closed(&mut self, plug: Plug, how: Closed) {
+        match plug {
+            Plug::Client(client) => self.clients[client].closed = true,
+            Plug::Node(machine, conn) => self.input(machine, NodeInput::Closed { conn, how }),
+            Plug::Dns(_) => {}
+        }
+    }
+}

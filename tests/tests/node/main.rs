@@ -1,0 +1,4 @@
+//! Whole nodes in virtual time: mail that flows, and mail that meets trouble.
+
+mod mail;
+mod provider;
