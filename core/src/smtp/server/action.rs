@@ -32,6 +32,21 @@ pub struct Config {
     pub limits: Limits,
 }
 
+impl Config {
+    /// A server named `hostname` with default bounds: messages up to 50 MB, no STARTTLS, no AUTH without TLS.
+    #[must_use]
+    pub fn new(hostname: impl Into<String>, service: Service) -> Self {
+        Self {
+            hostname: hostname.into(),
+            service,
+            starttls: false,
+            cleartext_auth: false,
+            message_size: 50_000_000,
+            limits: Limits::default(),
+        }
+    }
+}
+
 /// Whom a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {

@@ -59,6 +59,63 @@
 //! refused; by BDAT likewise. Whoever relays to us with another idea of line ends cannot smuggle a second message.
 //!
 //! The machine has no opinion about whose recipient somebody is: it asks, and relaying is refused by the answer.
+//!
+//! # Driving it
+//!
+//! All it needs is a loop. This one has no socket and no clock: the bytes are a string, and the time stands still. The
+//! example `smtp_sink` is the same with both.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use bytes::BytesMut;
+//! use pillarbox_core::session::{Answer, Close, End, Session, Step};
+//! use pillarbox_core::smtp::server::{
+//!     Action, ChunkAnswer, CommitAnswer, Config, Peer, RecipientAnswer, Server, Service,
+//! };
+//! use pillarbox_core::{Misuse, Now, Outbox, SessionId};
+//!
+//! # fn main() -> Result<(), Misuse> {
+//! let config = Arc::new(Config::new("mx.example.org", Service::Transfer));
+//! let peer = Peer { address: ([192, 0, 2, 7], 4242).into() };
+//! let mut server = Server::new(SessionId(1), config, peer);
+//!
+//! let mut rx = BytesMut::from(
+//!     "EHLO client.example\r\nMAIL FROM:<alice@example.net>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n\
+//!      Subject: Hello\r\n\r\n..and goodbye\r\n.\r\nQUIT\r\n",
+//! );
+//! let mut tx = Outbox::new(64 * 1024);
+//! let mut mail = Vec::new();
+//! let end = loop {
+//!     match server.poll(Now::default(), &mut rx, &mut tx) {
+//!         Step::Act(Action::Recipient { ticket, recipient, .. }) => {
+//!             assert_eq!(recipient.local(), "bob");
+//!             server.answer(ticket, RecipientAnswer::Accepted)?;
+//!         }
+//!         Step::Act(Action::Chunk { ticket, bytes, .. }) => {
+//!             mail.extend_from_slice(&bytes);
+//!             server.answer(ticket, ChunkAnswer::Taken)?;
+//!         }
+//!         Step::Act(Action::Commit { ticket, transaction }) => {
+//!             // Here it would go to the disk, behind `transaction.trace`.
+//!             assert_eq!(transaction.size, mail.len() as u64);
+//!             server.answer(ticket, CommitAnswer::Committed { text: "taken".into() })?;
+//!         }
+//!         Step::Act(Action::Abort(_)) => mail.clear(),
+//!         Step::Act(Action::Authenticate { .. } | Action::Refused { .. }) | Step::More => {}
+//!         Step::Upgrade(_) => server.close(Close::Layer), // no STARTTLS here
+//!         // A host with a socket writes `tx`, and reads until `wait.until`; ours has nothing more to say.
+//!         Step::Wait(_wait) => server.close(Close::Eof),
+//!         Step::Done(end) => break end,
+//!     }
+//! };
+//! assert_eq!(end, End::Quit);
+//! assert_eq!(mail, b"Subject: Hello\r\n\r\n.and goodbye\r\n");
+//! let said: Vec<u8> = tx.slices().flatten().copied().collect();
+//! assert!(said.ends_with(b"250 2.0.0 taken\r\n221 2.0.0 Bye\r\n"));
+//! # Ok(())
+//! # }
+//! ```
 
 mod action;
 mod body;
