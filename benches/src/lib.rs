@@ -64,11 +64,7 @@ pub fn cost(runs: u32, mut transaction: impl FnMut()) -> Cost {
     }
     let ns = begin.elapsed().as_nanos() as f64;
     let each = |total: u64| total as f64 / f64::from(runs);
-    Cost {
-        allocations: each(COUNT.get() - count),
-        allocated: each(OCTETS.get() - octets),
-        ns: ns / f64::from(runs),
-    }
+    Cost { allocations: each(COUNT.get() - count), allocated: each(OCTETS.get() - octets), ns: ns / f64::from(runs) }
 }
 
 /// Prints the cost of a transaction that moves `octets`.
