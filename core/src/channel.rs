@@ -29,7 +29,8 @@
 //! nothing is lost; a half-sent body has not come to its end and never counts as one.
 //!
 //! **Backpressure.** A record is decrypted only when the session has used up what it can and wants to read, one at a
-//! time, and its replies are encrypted before the next one: however the bytes are cut, the session sees and says the same.
+//! time, and its replies are encrypted before the next one: however the bytes are cut, the session sees and says the
+//! same, in the same order.
 
 mod tap;
 
@@ -334,7 +335,12 @@ impl<S: Session> Channel<S> {
         let broken = |error| (Close::Layer, error);
         for _ in 0..RECORDS {
             let wait = match self.run(now, &mut tls.plain_in, &mut tls.plain_out) {
-                Step::Act(action) => return Ok(Step::Act(action)),
+                Step::Act(action) => {
+                    // The host may take its time over this before it polls again; what was said goes out meanwhile. A
+                    // failed engine fails again at the next turn, and the action is not lost.
+                    let _ = tls.engine.encrypt(&mut tls.plain_out, tx);
+                    return Ok(Step::Act(action));
+                }
                 Step::More => {
                     tls.engine.encrypt(&mut tls.plain_out, tx).map_err(broken)?;
                     return Ok(Step::More);

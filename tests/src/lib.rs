@@ -19,5 +19,6 @@ pub mod dialogue;
 pub mod laws;
 pub mod subject;
 pub mod world;
+pub mod tunnel;
 
 pub use subject::{Bounds, Event, Kind, NotAnswered, Range, Role, Settings, Subject};
