@@ -231,6 +231,7 @@ impl<B: Subject> Subject for Tunnelled<B> {
     type Question = B::Question;
 
     const ROLE: Role = B::ROLE;
+    const HEARS_OUT: bool = B::HEARS_OUT;
 
     fn new(settings: &Settings, id: SessionId, seed: Seed) -> Result<Self, String> {
         let inner = B::new(settings, id, seed)?;
