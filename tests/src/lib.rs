@@ -18,7 +18,7 @@ pub mod bindings;
 pub mod dialogue;
 pub mod laws;
 pub mod subject;
-pub mod world;
 pub mod tunnel;
+pub mod world;
 
 pub use subject::{Bounds, Event, Kind, NotAnswered, Range, Role, Settings, Subject};
