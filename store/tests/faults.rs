@@ -1,4 +1,5 @@
 //! Full and failing disks, order, bounds, and what happens to sessions when their account goes.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Crashes and damage: what was acknowledged is there, what was not is whole or absent, and damage is found.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

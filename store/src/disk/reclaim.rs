@@ -3,7 +3,7 @@
 //! * A segment without live records is unlinked; if it is the one being written, a new one begins first.
 //! * A segment that is mostly dead is rewritten: its live records move to the current segment, through the same group
 //!   commit as new mail, and then it has none.
-//! * When the engine is idle, free pages of the database go back to the file system, and its log is cut to nothing.
+//! * When the engine is idle, free pages of the database go back to the file system, and its log is written back.
 //!
 //! A read under way keeps its open file; the room comes back when it ends.
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::engine::{Effects, Engine, Trouble};
-use super::schema::{BUSY_TIMEOUT, blob};
+use super::schema::{self, blob};
 use super::segment::{HEAD, Placed, SyncError, Walk};
 
 /// Octets of live records moved in one step.
@@ -227,12 +227,21 @@ impl Engine {
             return Ok(());
         }
         if idle {
+            // A log of a moderate size stays: overwriting its blocks syncs faster than growing it anew.
+            let large = self.log_bytes() > schema::LOG_BYTES.unsigned_abs();
+            let how = if large { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
             // A read under way is no reason to keep anybody waiting.
             self.conn.busy_timeout(Duration::from_millis(20))?;
-            let cut = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-            self.conn.busy_timeout(BUSY_TIMEOUT)?;
-            self.reclaim.untidy = cut? != 0;
+            let done = self.conn.query_row(how, [], |row| row.get::<_, i64>(0));
+            self.conn.busy_timeout(schema::BUSY_TIMEOUT)?;
+            self.reclaim.untidy = done? != 0;
         }
         Ok(())
+    }
+
+    fn log_bytes(&self) -> u64 {
+        let mut path = self.shared.database.clone().into_os_string();
+        path.push("-wal");
+        std::fs::metadata(path).map_or(0, |meta| meta.len())
     }
 }
