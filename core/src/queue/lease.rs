@@ -44,9 +44,10 @@ impl Lease {
         !self.asked && (now.mono >= self.renew || over)
     }
 
-    /// When it will be time to ask.
-    pub(super) fn renewal(&self) -> Option<Mono> {
-        (!self.asked).then_some(self.renew)
+    /// When it will be time to ask. `mono` translates wall time: after a jump of the clock the end may come first.
+    pub(super) fn renewal(&self, mono: impl Fn(Wall) -> Mono) -> Option<Mono> {
+        let end = self.epoch.map_or(self.renew, |_| mono(self.until));
+        (!self.asked).then(|| self.renew.min(end))
     }
 
     /// It was asked for.

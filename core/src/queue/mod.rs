@@ -315,7 +315,7 @@ impl Queue {
     fn deadline(&self, now: Now) -> Option<Mono> {
         let parked = self.parked.first_key_value().map(|((at, _), _)| *at);
         let later = self.later.first().map(|(at, _)| *at);
-        let lease = self.needs_lease().then(|| self.lease.renewal()).flatten();
+        let lease = self.needs_lease().then(|| self.lease.renewal(|wall| self.clock.mono(wall))).flatten();
         let looking = !self.draining && self.lease.is_live(now.wall) && self.scan.pass.is_none();
         let scan = looking.then(|| self.scan.deadline(|wall| self.clock.mono(wall)));
         [parked, later, lease, scan].into_iter().flatten().min()
