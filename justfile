@@ -1,0 +1,21 @@
+# The entry for people; `just` lists what there is. CI runs .ci/run, which needs no just.
+
+# what there is
+default:
+    @just --list
+
+# everything that must hold before a change lands
+ci *checks:
+    .ci/run {{checks}}
+
+# two providers exchange mail before your eyes
+demo *args:
+    cargo run --release -- demo {{args}}
+
+# what the machines cost: time and allocations
+bench *args:
+    cargo bench -p pillarbox-benches {{args}}
+
+# durable deliveries a second of the store, by number of deliverers and size of message
+store-bench:
+    cargo run --release -p pillarbox-store --example deliver
