@@ -87,6 +87,32 @@ impl Body {
 
     /// Whether every CR has its LF and every LF its CR, over the borders of chunks too.
     fn check(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        if !self.is_clean(bytes) {
+            return self.find_fault(bytes);
+        }
+        self.cr = bytes.ends_with(b"\r");
+        Ok(())
+    }
+
+    /// The quick way to a yes, which is what nearly every body gets: each LF has its CR, and there are no more CRs than
+    /// that. Counting is much cheaper than stopping at each.
+    fn is_clean(&self, bytes: &[u8]) -> bool {
+        if self.cr && bytes.first() != Some(&b'\n') {
+            return false;
+        }
+        let mut pairs = 0;
+        for lf in memchr::memchr_iter(b'\n', bytes) {
+            match lf.checked_sub(1) {
+                Some(before) if bytes[before] == b'\r' => pairs += 1,
+                None if self.cr => {}
+                _ => return false,
+            }
+        }
+        memchr::memchr_iter(b'\r', bytes).count() == pairs + usize::from(bytes.ends_with(b"\r"))
+    }
+
+    /// The first CR or LF that stands alone.
+    fn find_fault(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let mut cr = self.cr;
         let mut next = 0;
         for at in memchr::memchr2_iter(b'\r', b'\n', bytes) {
