@@ -6,12 +6,12 @@ use pillarbox_tests::{Bounds, Event, Kind, NotAnswered, Role, Settings};
 
 use super::{Action, Fault, LINE, OPEN, Stored, Taken, Toy};
 
-pub struct Subject {
+pub(crate) struct Subject {
     toy: Toy,
     bounds: Bounds,
 }
 
-pub enum Question {
+pub(crate) enum Question {
     Ask(Ticket<bool>),
     Set(Ticket<Stored>),
     Chunk(Ticket<Taken>),

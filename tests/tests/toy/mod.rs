@@ -13,22 +13,22 @@ use pillarbox_core::{
     Tickets, Wait, WaitingOn,
 };
 
-pub use binding::Subject;
+pub(crate) use binding::Subject;
 
 /// The longest line with its CRLF.
-pub const LINE: usize = 512;
+pub(crate) const LINE: usize = 512;
 
 /// How it panics.
-pub const DISLIKE: &str = "I do not like this byte";
+pub(crate) const DISLIKE: &str = "I do not like this byte";
 
 /// Questions that may be open at once.
-pub const OPEN: usize = 4;
+pub(crate) const OPEN: usize = 4;
 
 const IDLE: Duration = Duration::from_secs(60);
 
 /// What is wrong with a toy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     None,
     /// Law 1: every other poll says something else.
     FlipFlop,
@@ -81,7 +81,7 @@ pub enum Fault {
 static TOYS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
-pub enum Action {
+pub(crate) enum Action {
     Ask { ticket: Ticket<bool>, what: String },
     Set { ticket: Ticket<Stored>, what: String },
     Chunk { ticket: Ticket<Taken>, bytes: Bytes },
@@ -90,12 +90,12 @@ pub enum Action {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored(pub bool);
+pub(crate) struct Stored(pub(crate) bool);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken;
+pub(crate) struct Taken;
 
-pub struct Toy {
+pub(crate) struct Toy {
     fault: Fault,
     limits: SessionLimits,
     tickets: Tickets,
@@ -127,7 +127,7 @@ enum State {
 }
 
 impl Toy {
-    pub fn new(id: SessionId, limits: SessionLimits, fault: Fault) -> Self {
+    pub(crate) fn new(id: SessionId, limits: SessionLimits, fault: Fault) -> Self {
         Self {
             fault,
             limits,
