@@ -48,9 +48,6 @@ use crate::session::{Answer, Close, Direction, End, Layer, LayerInfo, SecretSpan
 use crate::ticket::{Misuse, SessionId, Ticket, Tickets};
 use crate::time::{Mono, Now};
 
-/// Lines of a listing that are read in one step.
-const PAGE: usize = 256;
-
 /// Octets of a command with its CRLF (RFC 2449 §4).
 const COMMAND: usize = 255;
 
@@ -284,33 +281,30 @@ impl Client {
         self.on(now, State::User)
     }
 
-    /// Lines of a listing, until its end.
+    /// The next line of a listing, or its end.
     fn list(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Turn {
-        for _ in 0..PAGE {
-            let len = match self.lines.scan(rx) {
-                None => return self.wait_for_server(now),
-                Some(Scan::Whole(len)) => len,
-                Some(Scan::TooLong) => return self.fail(Failure::TooLarge),
-                Some(Scan::Bad(_)) => return self.fail(Failure::Protocol),
-            };
-            self.active = now.mono;
-            let end = &rx[..len] == b".";
-            let taken = if end { Ok(()) } else { self.entry(&rx[..len]) };
-            self.lines.pass(rx, len);
-            if let Err(failure) = taken {
-                return self.fail(failure);
-            }
-            if !end {
-                continue;
-            }
-            return match core::mem::replace(&mut self.state, State::Idle) {
-                State::Listing(entries) if names_twice(&entries) => self.fail(Failure::Protocol),
-                State::Listing(entries) => self.outcome(now, Outcome::Uidl(entries), false),
-                State::CapabilityList(capabilities, _) => self.secure(now, capabilities, tx),
-                _ => Turn::On,
-            };
+        let len = match self.lines.scan(rx) {
+            None => return self.wait_for_server(now),
+            Some(Scan::Whole(len)) => len,
+            Some(Scan::TooLong) => return self.fail(Failure::TooLarge),
+            Some(Scan::Bad(_)) => return self.fail(Failure::Protocol),
+        };
+        self.active = now.mono;
+        let end = &rx[..len] == b".";
+        let taken = if end { Ok(()) } else { self.entry(&rx[..len]) };
+        self.lines.pass(rx, len);
+        if let Err(failure) = taken {
+            return self.fail(failure);
         }
-        Turn::On
+        if !end {
+            return Turn::On;
+        }
+        match core::mem::replace(&mut self.state, State::Idle) {
+            State::Listing(entries) if names_twice(&entries) => self.fail(Failure::Protocol),
+            State::Listing(entries) => self.outcome(now, Outcome::Uidl(entries), false),
+            State::CapabilityList(capabilities, _) => self.secure(now, capabilities, tx),
+            _ => Turn::On,
+        }
     }
 
     fn entry(&mut self, line: &[u8]) -> Result<(), Failure> {
