@@ -106,11 +106,7 @@ impl Subject for Pop3Client {
     fn event(&mut self, action: Action) -> Event<Question> {
         match action {
             Action::Next { ticket } => Event::ask(Kind::Free, "next", Question::Next(ticket)),
-            Action::Chunk { ticket, bytes } => {
-                let chunk = Event::chunk(bytes, Question::Chunk(ticket));
-                // Storing a chunk is a change: nobody but the host can say that it happened.
-                Event { ask: chunk.ask.map(|(_, question)| (Kind::Change, question)), ..chunk }
-            }
+            Action::Chunk { ticket, bytes } => Event::chunk(bytes, Question::Chunk(ticket)),
             Action::Outcome(outcome) => Event::tell(format!("outcome: {}", shown(outcome))),
             Action::Failed(failure) => Event::tell(match failure {
                 Failure::Refused { text } => format!("failed: refused: {text}"),

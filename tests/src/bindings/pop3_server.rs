@@ -146,9 +146,8 @@ impl Subject for Pop3Server {
     fn answers(question: &Question) -> Vec<String> {
         let answers: &[&str] = match question {
             Question::Authenticate(_) => &["accepted", "rejected", "unavailable"],
-            Question::Open(_) => {
-                &["opened 20/1 200000/2 0/3", "opened", "opened 18446744073709551615/1*3000", "in use", "unavailable"]
-            }
+            // Messages of a few reads each, or a flood of RETR would go on for hours.
+            Question::Open(_) => &["opened 20/1 200/2 0/3", "opened", "opened 900/1*300", "in use", "unavailable"],
             Question::Read(_) => {
                 &["bytes \"A: 1\\r\\n\\r\\n.Hello\\r\\n\"", "bytes \".\\n.\\r\" * 100", "bytes \"\"", "unreadable"]
             }
