@@ -63,7 +63,7 @@
 //! | | |
 //! |---|---|
 //! | [`session`], [`ticket`], [`outbox`], [`time`], [`seed`], [`limits`], [`secret`] | the contract |
-//! | [`line`], [`message`], [`sasl`], [`tls`] | what protocols share |
+//! | [`line`](mod@line), [`message`], [`sasl`], [`tls`] | what protocols share |
 //! | [`smtp`], [`pop3`] | the protocols: a server machine and a client machine each |
 //! | [`channel`] | a session under TLS, with the same two verbs |
 //! | [`dns`], [`router`], [`queue`] | where mail goes, and when |
