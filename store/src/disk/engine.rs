@@ -95,7 +95,8 @@ impl Engine {
         dir: &Path,
     ) -> Self {
         let ids = Ids { epoch: shared.epoch, issued: 0, blobs: 0, leases: 0 };
-        let ballast = Ballast { path: dir.join("reserve"), there: false };
+        let path = dir.join("reserve");
+        let ballast = Ballast { there: path.exists(), path };
         let (reclaim, leases) = (Reclaim::default(), Leases::default());
         let mut engine = Self { shared, conn, writer, segments, reclaim, ids, leases, ballast };
         engine.refill_ballast();
@@ -104,6 +105,7 @@ impl Engine {
 
     /// Runs until the line is closed and empty.
     pub(super) fn run(mut self) {
+        let _last_words = LastWords(Arc::clone(&self.shared));
         let mut line = VecDeque::new();
         let mut more = false;
         let mut busy = Instant::now();
@@ -363,7 +365,7 @@ impl Engine {
             self.shared.stop("a transaction cannot be rolled back", &error);
         }
         match trouble {
-            Trouble::Full(error) => tracing::warn!(%error, "no room: mail is refused"),
+            Trouble::Full(error) => tracing::warn!(%error, "no room: changes are refused"),
             Trouble::Odd(error) => self.shared.stop("the database failed", error),
             Trouble::Broken(error) => self.shared.stop("the disk failed", error),
         }
@@ -381,6 +383,18 @@ impl Engine {
     fn finish(&mut self) {
         if !self.shared.is_stopped() {
             _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
+    }
+}
+
+/// If the engine panics nobody is left to answer changes: the store says so instead of taking more of them.
+struct LastWords(Arc<Shared>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop("its engine panicked", &"a bug");
+            self.0.changes.close();
         }
     }
 }
@@ -482,7 +496,8 @@ impl From<rusqlite::Error> for Trouble {
         use rusqlite::ErrorCode as Code;
         let extended = error.sqlite_error().map(|error| error.extended_code);
         match error.sqlite_error_code() {
-            Some(Code::DiskFull) => Self::Full(error.to_string()),
+            // Another process holds the database for long: not now, but perhaps later, as with a full disk.
+            Some(Code::DiskFull | Code::DatabaseBusy | Code::DatabaseLocked) => Self::Full(error.to_string()),
             // The log's index could not grow.
             _ if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => Self::Full(error.to_string()),
             Some(

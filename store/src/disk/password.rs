@@ -41,7 +41,9 @@ pub(super) struct Hasher {
 impl Hasher {
     pub(super) fn new(cost: PasswordCost) -> Self {
         let nobody = phc(cost.memory_kib, cost.passes, &[0; 16], &[0; 32]);
-        Self { memory: Vec::new(), cost, nobody }
+        // Now, so that the first login moves no memory peak either.
+        let memory = vec![Block::new(); cost.memory_kib as usize];
+        Self { memory, cost, nobody }
     }
 
     /// What to store for a new password.

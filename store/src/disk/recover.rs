@@ -102,6 +102,8 @@ pub(super) fn open(dir: &Path, options: &Options, disk: &Arc<dyn Disk>) -> Resul
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let database = dir.join("pillarbox.db");
+    // SQLite gives its log the mode of the database. Whoever made the folder, passwords are nobody else's.
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&database)?;
     let (conn, epoch) = schema::open(&database, (options.clock)().0)?;
     disk.sync_folder(dir)?;
     if let Some(parent) = dir.canonicalize()?.parent() {
