@@ -14,7 +14,7 @@ use pillarbox_core::dns::responder::Responder;
 use pillarbox_core::node::{
     Accepted, Closed, Config, ConnId, Event, ListenerId, Node, NodeAction, NodeInput, NodeStep,
 };
-use pillarbox_core::ops::{Busy, StoreError, StoreOp, StoreReply, Token};
+use pillarbox_core::ops::{MaildropOp, StageOp, StoreError, StoreOp, StoreReply, Token};
 use pillarbox_core::{Mono, Now, Random, Seed, Wall};
 use pillarbox_store::MemoryStore;
 
@@ -233,8 +233,7 @@ impl World {
     /// Lets time pass, deadline by deadline.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now.mono + time;
-        loop {
-            let Some(next) = self.next_deadline().filter(|next| *next <= end) else { break };
+        while let Some(next) = self.next_deadline().filter(|next| *next <= end) {
             self.advance(next);
             for index in 0..self.machines.len() {
                 let due = self.machines[index].until.is_some_and(|until| until <= next);
@@ -354,12 +353,13 @@ impl World {
     }
 
     fn store(&mut self, index: usize, token: Token, op: StoreOp) {
+        // What changes nothing on disk does not fail for want of room.
+        let safe = matches!(op, StoreOp::Maildrop(MaildropOp::Release { .. }) | StoreOp::Stage(StageOp::Drop { .. }));
         let drawn = self.random.below(100);
         if drawn < self.trouble.busy {
-            let Busy(op) = Busy(op);
             return self.input(index, NodeInput::Busy { token, op });
         }
-        let reply = if drawn < self.trouble.busy + self.trouble.failed {
+        let reply = if !safe && drawn < self.trouble.busy + self.trouble.failed {
             StoreReply::Failed(StoreError::Full)
         } else {
             self.machines[index].store.apply(op)

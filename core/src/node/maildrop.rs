@@ -36,7 +36,7 @@ pub(super) enum Question {
     /// A range of a message.
     Read { ticket: Ticket<ReadAnswer> },
     /// Are they gone for good?
-    Commit { ticket: Ticket<CommitAnswer>, messages: usize },
+    Commit { ticket: Ticket<CommitAnswer>, lock: LockId, messages: usize },
 }
 
 impl Maildrop {
@@ -70,7 +70,7 @@ impl Maildrop {
                 let Some(lock) = self.lock.take() else { return self.answer(ticket, CommitAnswer::Failed) };
                 let deleted: Vec<_> =
                     deleted.iter().filter_map(|&index| self.entries.get(index)).map(|entry| entry.entry).collect();
-                let question = Question::Commit { ticket, messages: deleted.len() };
+                let question = Question::Commit { ticket, lock, messages: deleted.len() };
                 self.ask(shared, question, StoreOp::Maildrop(MaildropOp::Commit { lock, deleted }));
             }
             Action::Release => self.discard(shared),
@@ -103,7 +103,7 @@ impl Maildrop {
 pub(super) fn stored(shared: &mut Shared, session: Option<&mut Maildrop>, question: Question, reply: StoreReply) {
     if let StoreReply::Failed(error) = reply {
         shared.store_trouble(error);
-        return refuse(session, question);
+        return refuse(shared, session, question);
     }
     match (question, reply) {
         (Question::Authenticate { ticket, login }, StoreReply::Account(AccountReply::Authenticated(account))) => {
@@ -137,19 +137,23 @@ pub(super) fn stored(shared: &mut Shared, session: Option<&mut Maildrop>, questi
                 session.answer(ticket, ReadAnswer::Bytes(bytes));
             }
         }
-        (Question::Commit { ticket, messages }, StoreReply::Maildrop(MaildropReply::Done)) => {
+        (Question::Commit { ticket, lock: _, messages }, StoreReply::Maildrop(MaildropReply::Done)) => {
             let Some(session) = session else { return };
             if messages > 0 {
                 shared.event(Event::Removed { conn: session.conn, messages });
             }
             session.answer(ticket, CommitAnswer::Committed);
         }
-        (question, _) => refuse(session, question),
+        (question, _) => refuse(shared, session, question),
     }
 }
 
 /// The op had no effect, and the session is told so.
-pub(super) fn refuse(session: Option<&mut Maildrop>, question: Question) {
+pub(super) fn refuse(shared: &mut Shared, session: Option<&mut Maildrop>, question: Question) {
+    if let Question::Commit { lock, .. } = &question {
+        // What had no effect did not release the lock either.
+        release(shared, *lock);
+    }
     let Some(session) = session else { return };
     match question {
         Question::Authenticate { ticket, .. } => session.answer(ticket, AuthenticateAnswer::Unavailable),

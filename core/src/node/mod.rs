@@ -498,9 +498,11 @@ impl Node {
                 self.touched(id);
             }
             Question::Maildrop(id, question) => {
-                if let Some(Some(conn)) = self.conns.get_mut(&id) {
-                    maildrop::refuse(maildrop_of(conn), question);
-                }
+                let session = match self.conns.get_mut(&id) {
+                    Some(Some(conn)) => maildrop_of(conn),
+                    _ => None,
+                };
+                maildrop::refuse(&mut self.shared, session, question);
                 self.touched(id);
             }
             Question::Delivery(id, question) => {

@@ -24,14 +24,15 @@ pub enum MaildropOp {
         /// How many bytes at most.
         len: usize,
     },
-    /// Remove these entries and release the lock, as one transaction. Entries that are gone already are no error.
+    /// Remove these entries and release the lock, as one transaction. Entries that are gone already are no error. When it
+    /// fails, nothing is removed and the lock is still held.
     Commit {
         /// The lock.
         lock: LockId,
         /// Entries marked by DELE.
         deleted: Vec<EntryId>,
     },
-    /// Release the lock; nothing is removed.
+    /// Release the lock; nothing is removed. It changes nothing on disk, so it does not fail.
     Release {
         /// The lock.
         lock: LockId,

@@ -103,9 +103,9 @@ impl Exchange {
     }
 }
 
-/// [`login::USERNAME`].
+/// [`USERNAME`](super::login::USERNAME).
 const BASE64_USERNAME: &str = "VXNlcm5hbWU6";
-/// [`login::PASSWORD`].
+/// [`PASSWORD`](super::login::PASSWORD).
 const BASE64_PASSWORD: &str = "UGFzc3dvcmQ6";
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! Whole nodes in virtual time: mail that flows, and mail that meets trouble.
 
+mod chaos;
 mod mail;
 mod provider;

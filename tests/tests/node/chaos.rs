@@ -1,0 +1,193 @@
+//! The node's laws in its own inputs: drain, deadline and bounded are held by the world at every step; here it meets
+//! everything else: peers that talk garbage, hang up and break off, stores that are busy or fail, crashes at any moment.
+
+use std::time::Duration;
+
+use pillarbox_tests::world::{ClientId, Trouble, World};
+use proptest::prelude::*;
+
+use super::provider::{fetch, submission, two_providers};
+
+/// What may happen next.
+#[derive(Clone, Debug)]
+enum Happening {
+    /// A new connection to a port of amber's.
+    Connect(u16),
+    /// A connection says this.
+    Say(usize, Vec<u8>),
+    HangUp(usize),
+    BreakOff(usize),
+    Pass(u64),
+    Kill(usize),
+    Trouble(usize, usize),
+    Drain,
+}
+
+fn words() -> impl Strategy<Value = Vec<u8>> {
+    let lines = [
+        "EHLO x\r\n",
+        "HELO x\r\n",
+        "MAIL FROM:<a@b.example>\r\n",
+        "MAIL FROM:<>\r\n",
+        "RCPT TO:<bob@amber.example>\r\n",
+        "RCPT TO:<carol@birch.example>\r\n",
+        "RCPT TO:<postmaster>\r\n",
+        "DATA\r\n",
+        "Subject: x\r\n\r\nbody\r\n",
+        ".\r\n",
+        "BDAT 5 LAST\r\nabcde",
+        "BDAT 0 LAST\r\n",
+        "RSET\r\n",
+        "NOOP\r\n",
+        "STARTTLS\r\n",
+        "STLS\r\n",
+        "QUIT\r\n",
+        "\n.\r\n",
+        "AUTH PLAIN AGFsaWNlAGFsaWNl\r\n",
+        "AUTH LOGIN\r\n",
+        "YWxpY2U=\r\n",
+        "*\r\n",
+        "USER alice\r\n",
+        "PASS alice\r\n",
+        "STAT\r\n",
+        "LIST\r\n",
+        "UIDL\r\n",
+        "RETR 1\r\n",
+        "TOP 1 0\r\n",
+        "DELE 1\r\n",
+        "CAPA\r\n",
+    ];
+    prop_oneof![
+        8 => proptest::collection::vec(proptest::sample::select(lines.to_vec()), 1..6)
+            .prop_map(|lines| lines.concat().into_bytes()),
+        1 => proptest::collection::vec(any::<u8>(), 0..64),
+        1 => Just(vec![b'x'; 40_000]),
+    ]
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        4 => proptest::sample::select(vec![25_u16, 587, 110]).prop_map(Happening::Connect),
+        12 => (any::<usize>(), words()).prop_map(|(client, words)| Happening::Say(client, words)),
+        1 => any::<usize>().prop_map(Happening::HangUp),
+        1 => any::<usize>().prop_map(Happening::BreakOff),
+        2 => (0_u64..2000).prop_map(Happening::Pass),
+        1 => (0_usize..2).prop_map(Happening::Kill),
+        1 => (0_usize..40, 0_usize..40).prop_map(|(busy, failed)| Happening::Trouble(busy, failed)),
+        1 => Just(Happening::Drain),
+    ]
+}
+
+fn play(world: &mut World, happenings: &[Happening]) {
+    let mut clients: Vec<ClientId> = Vec::new();
+    let pick = |clients: &[ClientId], n: usize| clients.get(n % clients.len().max(1)).copied();
+    for happening in happenings {
+        match happening {
+            Happening::Connect(port) => clients.push(world.connect(0, *port)),
+            Happening::Say(n, words) => {
+                if let Some(client) = pick(&clients, *n) {
+                    world.send(client, words);
+                }
+            }
+            Happening::HangUp(n) => {
+                if let Some(client) = pick(&clients, *n) {
+                    world.hang_up(client);
+                }
+            }
+            Happening::BreakOff(n) => {
+                if let Some(client) = pick(&clients, *n) {
+                    world.break_off(client);
+                }
+            }
+            Happening::Pass(seconds) => world.pass(Duration::from_secs(*seconds)),
+            Happening::Kill(machine) => {
+                world.kill(*machine);
+                world.revive(*machine);
+            }
+            Happening::Trouble(busy, failed) => world.trouble = Trouble { busy: *busy, failed: *failed },
+            Happening::Drain => {
+                world.drain(1, Duration::from_secs(5));
+                world.pass(Duration::from_secs(5));
+                world.trouble = Trouble::default();
+                world.pass(Duration::from_secs(60));
+                assert!(world.is_done(1), "drained within its time");
+                world.kill(1);
+                world.revive(1);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+
+    /// Total: nothing panics. Bounded, drain, deadline: the world looks. And when all has calmed down, everything is given
+    /// back: every session ends, and the next user finds his mailbox unlocked.
+    #[test]
+    fn whatever_happens_a_node_keeps_its_laws(seed in any::<u64>(), happenings in proptest::collection::vec(happening(), 1..40)) {
+        let mut world = two_providers(seed);
+        play(&mut world, &happenings);
+        world.trouble = Trouble::default();
+        world.pass(Duration::from_secs(4 * 3600));
+        prop_assert_eq!(world.connections(0), 0);
+        prop_assert_eq!(world.connections(1), 0);
+        fetch(&mut world, 0, "alice");
+        fetch(&mut world, 0, "bob");
+    }
+
+    /// Pure: the same seed and the same happenings give the same trace, bit for bit.
+    #[test]
+    fn the_same_inputs_give_the_same_trace(seed in any::<u64>(), happenings in proptest::collection::vec(happening(), 1..20)) {
+        let run = || {
+            let mut world = two_providers(seed);
+            play(&mut world, &happenings);
+            world.trace().to_vec()
+        };
+        prop_assert_eq!(run(), run());
+    }
+
+    /// Every message that was answered 250 is in a mailbox, in the queue, or bounced; none is there twice unless a crash
+    /// stood between a server's commit and its word.
+    #[test]
+    fn what_was_accepted_is_not_lost(
+        seed in any::<u64>(),
+        troubles in proptest::collection::vec((0_usize..30, 0_usize..30, 0_usize..4, 0_u64..400), 1..12),
+    ) {
+        let mut world = two_providers(seed);
+        let mut accepted = Vec::new();
+        let mut crashed = false;
+        for (number, (busy, failed, kill, seconds)) in troubles.into_iter().enumerate() {
+            world.trouble = Trouble::default();
+            let alice = submission(&mut world, "alice");
+            world.trouble = Trouble { busy, failed };
+            world.send(alice, b"MAIL FROM:<alice@amber.example>\r\nRCPT TO:<carol@birch.example>\r\nRCPT TO:<bob@amber.example>\r\n");
+            let recipients = world.heard(alice).matches("250 2.1.5").count();
+            if recipients == 2 {
+                world.say(alice, "DATA", "354");
+                let reply = world.say(alice, &format!("Subject: number {number}.\r\n\r\nx\r\n."), "");
+                if reply.starts_with("250") {
+                    accepted.push(number);
+                }
+            }
+            if kill < 2 {
+                world.kill(kill);
+                crashed = true;
+                world.pass(Duration::from_secs(seconds / 2));
+                world.revive(kill);
+            }
+            world.pass(Duration::from_secs(seconds));
+        }
+        world.trouble = Trouble::default();
+        world.pass(Duration::from_secs(3 * 3600));
+        let at_bob = fetch(&mut world, 0, "bob").concat();
+        let at_carol = fetch(&mut world, 1, "carol").concat();
+        let bounced = fetch(&mut world, 0, "alice").concat();
+        for number in accepted {
+            let subject = format!("Subject: number {number}.\r\n");
+            prop_assert_eq!(at_bob.matches(&subject).count(), 1, "{} at bob", number);
+            let copies = at_carol.matches(&subject).count();
+            prop_assert!(copies >= 1 || bounced.contains(&subject), "{} is lost", number);
+            prop_assert!(copies <= 1 || crashed, "{} came {} times", number, copies);
+        }
+    }
+}
