@@ -164,12 +164,12 @@ impl At {
     /// The transition table.
     fn after(self, octet: u8) -> Next {
         match (self, octet) {
-            (_, 0) => Next::Fault(Self::Inside, Fault::Nul),
             (Self::DotCr, b'\n') => Next::End,
             (Self::Cr, b'\n') => Next::Body(Self::LineStart),
-            (_, b'\n') => Next::Fault(Self::Inside, Fault::BareLf),
             (Self::Cr | Self::DotCr, b'\r') => Next::Fault(Self::Cr, Fault::BareCr),
             (Self::Cr | Self::DotCr, _) => Next::Fault(Self::Inside, Fault::BareCr),
+            (_, b'\n') => Next::Fault(Self::Inside, Fault::BareLf),
+            (_, 0) => Next::Fault(Self::Inside, Fault::Nul),
             (Self::Dot, b'\r') => Next::Drop(Self::DotCr),
             (Self::LineStart, b'.') => Next::Drop(Self::Dot),
             (_, b'\r') => Next::Body(Self::Cr),

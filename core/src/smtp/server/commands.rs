@@ -118,7 +118,7 @@ impl Server {
     fn hello(&mut self, name: &str, extended: bool) {
         self.abort();
         self.client.helo.clear();
-        self.client.helo.push_str(name);
+        self.client.helo.push_str(name.strip_suffix('.').unwrap_or(name));
         self.extended = extended;
     }
 
