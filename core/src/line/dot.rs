@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::Fault;
+use super::{BLOCK, Fault, is_clean};
 use crate::outbox::Outbox;
 
 /// Takes a dot-stuffed body out of `rx`, and finds its end.
@@ -84,17 +84,16 @@ impl Unstuff {
     fn run(&mut self, rx: &mut BytesMut, max: usize) -> Run {
         let (mut read, mut body) = (0, 0);
         while read < rx.len() && body < max {
-            // Most of a body is this: octets inside a line, up to its CR.
-            if matches!(self.at, At::Inside | At::LineStart) && !(self.at == At::LineStart && rx[read] == b'.') {
-                let end = rx.len().min(read + (max - body));
-                let n = memchr::memchr3(b'\r', b'\n', 0, &rx[read..end]).unwrap_or(end - read);
-                if n > 0 {
-                    if read != body {
-                        rx.copy_within(read..read + n, body);
-                    }
-                    (read, body, self.at) = (read + n, body + n, At::Inside);
-                    continue;
+            // Most of a body is this: octets up to a dot that begins a line, or up to a CR that may not be one's last.
+            let end = rx.len().min(read + (max - body)).min(read + BLOCK);
+            let n = self.at.plain(&rx[read..end]);
+            if n > 0 {
+                self.at = if rx[read..read + n].ends_with(b"\r\n") { At::LineStart } else { At::Inside };
+                if read != body {
+                    rx.copy_within(read..read + n, body);
                 }
+                (read, body) = (read + n, body + n);
+                continue;
             }
             let octet = rx[read];
             let (next, pass) = match self.at.after(octet) {
@@ -161,6 +160,22 @@ enum Next {
 }
 
 impl At {
+    /// How many octets of `block` are body for sure. None of them is the CR of a CRLF that ends behind them, so that
+    /// the state behind them is known.
+    fn plain(self, block: &[u8]) -> usize {
+        match (self, block.first()) {
+            (Self::LineStart, Some(b'.')) | (Self::Dot | Self::DotCr | Self::Cr, _) => return 0,
+            _ => {}
+        }
+        // Up to the line that a dot begins, or else all, but not a CR whose LF is not here yet.
+        let n = memchr::memmem::find(block, b"\r\n.").map_or(block.len(), |crlf| crlf + 2);
+        let n = if block[..n].last() == Some(&b'\r') { n - 1 } else { n };
+        if is_clean(&block[..n]) {
+            return n;
+        }
+        memchr::memchr3(b'\r', b'\n', 0, block).unwrap_or(n)
+    }
+
     /// The transition table.
     fn after(self, octet: u8) -> Next {
         match (self, octet) {

@@ -1,6 +1,6 @@
 //! Octets whose number is known, as BDAT and literals have them, checked for what no message may hold.
 
-use super::Fault;
+use super::{BLOCK, Fault, is_clean};
 
 /// Checks a message that comes in pieces of known length.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,13 @@ impl Strict {
             }
             if self.cr {
                 (self.cr, self.in_line, read) = (false, false, read + 1);
+                continue;
+            }
+            let block = &piece[read..piece.len().min(read + BLOCK)];
+            let whole = block.strip_suffix(b"\r").unwrap_or(block);
+            if !whole.is_empty() && is_clean(whole) {
+                self.in_line = !whole.ends_with(b"\r\n");
+                read += whole.len();
                 continue;
             }
             let n = memchr::memchr3(b'\r', b'\n', 0, &piece[read..]).unwrap_or(piece.len() - read);
