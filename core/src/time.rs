@@ -69,6 +69,26 @@ impl Wall {
     pub fn rfc5322(self) -> Rfc5322 {
         Rfc5322(self)
     }
+
+    /// The time as RFC 3339 §5.6 writes it, in UTC, to the second: `2026-11-22T20:25:26Z`. For people and scripts.
+    #[must_use]
+    pub fn rfc3339(self) -> Rfc3339 {
+        Rfc3339(self)
+    }
+}
+
+/// Shows a [`Wall`] as an RFC 3339 `date-time`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rfc3339(Wall);
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.seconds();
+        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        let (year, month, day) = civil(days);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
 }
 
 /// Shows a [`Wall`] as an RFC 5322 `date-time`.
@@ -130,6 +150,12 @@ mod tests {
         for (ms, text) in cases {
             assert_eq!(Wall(ms).rfc5322().to_string(), text);
         }
+    }
+
+    #[test]
+    fn times_are_written_as_rfc_3339_does() {
+        assert_eq!(Wall(951_827_696_000).rfc3339().to_string(), "2000-02-29T12:34:56Z");
+        assert_eq!(Wall(-1).rfc3339().to_string(), "1969-12-31T23:59:59Z");
     }
 
     #[test]

@@ -1,1 +1,28 @@
-fn main() {}
+//! The Pillarbox mail server and its command line.
+
+mod account;
+mod admin;
+mod alias;
+mod check;
+mod cli;
+mod config;
+mod failure;
+mod instance;
+mod log;
+mod notify;
+mod print;
+mod queue;
+mod quickstart;
+mod serve;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            print::error(&failure);
+            failure.code()
+        }
+    }
+}

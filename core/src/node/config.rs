@@ -117,6 +117,8 @@ pub struct Limits {
     pub inline_body: usize,
     /// Bytes of such bodies in the whole node; when they are used up, further bodies are staged from their first chunk.
     pub inline_bodies: usize,
+    /// Recipients of one SMTP transaction; RFC 5321 §4.5.3.1.8 wants 100 at least.
+    pub recipients: usize,
     /// Bytes of plaintext and of ciphertext that a connection may hold unread.
     pub receive_buffer: usize,
     /// How long a TLS handshake may take.
@@ -135,6 +137,7 @@ impl Default for Limits {
             sessions_per_turn: 64,
             inline_body: 256 * 1024,
             inline_bodies: 64 * 1024 * 1024,
+            recipients: 1_000,
             receive_buffer: 64 * 1024,
             handshake_timeout: Duration::from_secs(30),
             dial_timeout: Duration::from_secs(30),

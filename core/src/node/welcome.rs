@@ -121,7 +121,7 @@ fn profile(config: &Config, service: &Service, cleartext_auth: bool) -> Profile 
             starttls,
             cleartext_auth,
             message_size: config.message_size,
-            limits: smtp::server::Limits::default(),
+            limits: smtp::server::Limits { recipients: config.limits.recipients, ..smtp::server::Limits::default() },
         }))
     };
     match service.protocol {
