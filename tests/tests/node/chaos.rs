@@ -119,7 +119,7 @@ fn play(world: &mut World, happenings: &[Happening]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Total: nothing panics. Bounded, drain, deadline: the world looks. And when all has calmed down, everything is given
     /// back: every session ends, and the next user finds his mailbox unlocked.

@@ -1,5 +1,7 @@
 //! Whole nodes in virtual time: mail that flows, and mail that meets trouble.
 
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on may panic")]
+
 mod chaos;
 mod mail;
 mod provider;
