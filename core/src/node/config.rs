@@ -10,7 +10,7 @@ use super::ConnId;
 use crate::dns;
 use crate::queue;
 use crate::router::Routes;
-use crate::session::Direction;
+use crate::session::{Direction, LayerInfo};
 use crate::tls::TlsFactory;
 
 /// Everything a node is told at its start, and again at a reload.
@@ -151,4 +151,9 @@ impl Default for Limits {
 pub trait TapSink: Send + Sync {
     /// These plaintext bytes went `direction` on `conn`; what was secret is masked.
     fn bytes(&self, conn: ConnId, direction: Direction, bytes: &[u8]);
+
+    /// A layer came up on `conn`; what follows is inside it.
+    fn layer(&self, conn: ConnId, layer: &LayerInfo) {
+        let _ = (conn, layer);
+    }
 }

@@ -31,6 +31,8 @@ pub(super) enum Dial {
 pub(super) struct Conn {
     pub(super) speaker: Speaker,
     pub(super) kind: SessionKind,
+    /// Where it was dialed to, until it is up.
+    pub(super) dialed: Option<SocketAddr>,
     pub(super) rx: BytesMut,
     pub(super) tx: Outbox,
     pub(super) phase: Phase,
@@ -97,6 +99,7 @@ impl Conn {
         Self {
             speaker,
             kind,
+            dialed: None,
             rx: BytesMut::new(),
             tx: Outbox::new(high_water),
             phase,

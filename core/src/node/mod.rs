@@ -285,6 +285,7 @@ impl Node {
     fn dial(&mut self, now: Now, dial: Dial) {
         let id = self.shared.conn_id();
         let (to, mut conn) = self.profiles.dial(&self.shared, id, dial);
+        conn.dialed = Some(to);
         conn.deadline = Some(now.mono + self.shared.config.limits.dial_timeout);
         self.deadlines.set(id, None, conn.deadline);
         self.insert(id, conn);
@@ -299,6 +300,9 @@ impl Node {
         match result {
             Ok(()) => {
                 conn.phase = Phase::Open;
+                if let Some(peer) = conn.dialed.take() {
+                    self.shared.event(Event::Opened { conn: id, kind: conn.kind, peer });
+                }
                 self.deadlines.set(id, conn.deadline.take(), None);
                 self.touched(id);
             }

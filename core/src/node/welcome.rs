@@ -17,7 +17,7 @@ use crate::control;
 use crate::dns::StreamSession;
 use crate::limits::SessionLimits;
 use crate::pop3;
-use crate::session::{Direction, Session};
+use crate::session::{Direction, LayerInfo, Session};
 use crate::smtp;
 use crate::ticket::SessionId;
 
@@ -157,5 +157,9 @@ struct ConnTap {
 impl Tap for ConnTap {
     fn bytes(&mut self, direction: Direction, bytes: &[u8]) {
         self.sink.bytes(self.conn, direction, bytes);
+    }
+
+    fn layer(&mut self, layer: &LayerInfo) {
+        self.sink.layer(self.conn, layer);
     }
 }

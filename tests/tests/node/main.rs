@@ -5,3 +5,4 @@
 mod chaos;
 mod mail;
 mod provider;
+mod tap;
