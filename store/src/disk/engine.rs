@@ -347,9 +347,7 @@ impl Engine {
         for stage in group.taken {
             self.shared.stages.taken(stage);
         }
-        for stage in group.unlink {
-            self.shared.bodies.unlink_file(stage);
-        }
+        self.reclaim.unlink.extend(group.unlink);
         if !group.released.is_empty() {
             let mut locks = self.shared.locks();
             group.released.iter().for_each(|lock| _ = locks.release(*lock));
@@ -381,8 +379,13 @@ impl Engine {
     }
 
     fn finish(&mut self) {
-        if !self.shared.is_stopped() {
-            _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if self.shared.is_stopped() {
+            return;
+        }
+        self.unlink_some(usize::MAX);
+        if let Err(error) = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            // Nothing is lost: the log is read at the next start.
+            tracing::error!(%error, "the database's log cannot be written back");
         }
     }
 }

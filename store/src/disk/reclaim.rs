@@ -1,5 +1,6 @@
 //! Reclaim: giving back what deletion freed, a small step at a time between the groups.
 //!
+//! * A large body that nobody names is unlinked.
 //! * A segment without live records is unlinked; if it is the one being written, a new one begins first.
 //! * A segment that is mostly dead is rewritten: its live records move to the current segment, through the same group
 //!   commit as new mail, and then it has none.
@@ -7,8 +8,10 @@
 //!
 //! A read under way keeps its open file; the room comes back when it ends.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use pillarbox_core::ops::{Id, StageId};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::engine::{Effects, Engine, Trouble};
@@ -19,6 +22,8 @@ use super::segment::{HEAD, Placed, SyncError, Walk};
 const STEP: u64 = 1 << 20;
 /// Records looked at in one step.
 const STEP_RECORDS: usize = 2_000;
+/// Files unlinked in one step: a few milliseconds on a slow disk.
+const STEP_FILES: usize = 8;
 /// Dead octets in the current segment, from which on it is sealed so that it can be reclaimed.
 const DEAD_HEAD: u64 = 1 << 20;
 /// Free pages that the database may keep: they will be needed again.
@@ -35,6 +40,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Where reclaim stands.
 #[derive(Default)]
 pub(super) struct Reclaim {
+    /// Large bodies to be unlinked. Whoever deleted them has his answer already: a crash leaves them to the next start.
+    pub(super) unlink: VecDeque<StageId>,
     /// The segment being rewritten, and where in it.
     rewriting: Option<(u64, u64)>,
     /// Something was committed since the database was tidied up.
@@ -48,13 +55,15 @@ pub(super) struct Reclaim {
 impl Engine {
     /// There is a step to be made right away.
     pub(super) fn has_work(&self) -> bool {
-        !self.is_pausing() && (self.dead().is_some() || self.rewritable().is_some())
+        let dead = || self.dead().is_some() || !self.reclaim.unlink.is_empty();
+        !self.is_pausing() && (dead() || self.rewritable().is_some())
     }
 
     /// Makes one step.
     pub(super) fn maintain(&mut self, idle: bool) {
         if self.shared.is_stopped() {
-            self.reclaim = Reclaim { pause: Some(Instant::now() + Duration::from_secs(3600)), ..Reclaim::default() };
+            let pause = Some(Instant::now() + Duration::from_secs(3600));
+            self.reclaim = Reclaim { pause, ..Reclaim::default() };
             return;
         }
         if self.is_pausing() {
@@ -62,16 +71,39 @@ impl Engine {
         }
         self.reclaim.pause = None;
         self.seal_wasteful();
-        let step = match (self.dead(), self.rewritable()) {
+        self.unlink_some(STEP_FILES);
+        let step = self.write_back().and_then(|()| match (self.dead(), self.rewritable()) {
             (Some(_), _) => self.drop_dead(),
             (None, Some(segment)) => self.rewrite(segment),
             (None, None) if self.reclaim.untidy => self.tidy(idle),
             (None, None) => Ok(()),
-        };
+        });
         if let Err(trouble) = step {
             self.roll_back(&trouble);
             self.reclaim.pause = Some(Instant::now() + PAUSE);
         }
+    }
+
+    /// Unlinks large bodies that are dead, so many of them at most.
+    pub(super) fn unlink_some(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some(stage) = self.reclaim.unlink.pop_front() else { return };
+            self.shared.bodies.unlink_file(stage);
+        }
+    }
+
+    /// Writes a long log back into the database. Not left to SQLite, which would try again after a sync that failed; this
+    /// stops the store.
+    fn write_back(&mut self) -> Result<(), Trouble> {
+        if !self.reclaim.untidy {
+            return Ok(());
+        }
+        let mut noop = self.conn.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?;
+        let waiting = noop.query_row([], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))?;
+        if waiting >= schema::LOG_BYTES / schema::PAGE {
+            self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        }
+        Ok(())
     }
 
     fn is_pausing(&self) -> bool {
@@ -180,7 +212,7 @@ impl Engine {
         Ok(())
     }
 
-    fn move_records(&mut self, from: u64, moved: &[(pillarbox_core::ops::Id, Placed)]) -> Result<(), Trouble> {
+    fn move_records(&mut self, from: u64, moved: &[(Id, Placed)]) -> Result<(), Trouble> {
         self.writer.sync().map_err(|error| match error {
             SyncError::Write(error) => Trouble::from(error),
             SyncError::Sync(error) => Trouble::Broken(format!("a segment cannot be synced: {error}")),

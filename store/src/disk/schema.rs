@@ -132,8 +132,10 @@ CREATE INDEX rows_by_bucket ON rows (bucket, due);
 const WRITE_CACHE_KIB: i64 = 6 * 1024;
 /// Page cache of a reading connection, in KiB.
 const READ_CACHE_KIB: i64 = 2 * 1024;
-/// Size the write-ahead log is cut to when it starts over, and at which (in pages of 4 KiB) it is written back.
+/// Size of the write-ahead log, in octets, at which it is written back, and to which it is cut when it starts over.
 pub(super) const LOG_BYTES: i64 = 8 << 20;
+/// Octets of a page.
+pub(super) const PAGE: i64 = 4096;
 
 /// How long to wait for another process that looks at the database.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -142,12 +144,13 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) fn open(path: &Path, now: i64) -> Result<(Connection, u64), SchemaError> {
     let mut conn = Connection::open(path)?;
     // It must stand before the first table.
-    conn.execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;")?;
+    conn.execute_batch(&format!("PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL;"))?;
     tune(&conn, WRITE_CACHE_KIB)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
-    conn.pragma_update(None, "wal_autocheckpoint", LOG_BYTES / 4096)?;
+    // The engine writes the log back itself.
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update(None, "foreign_keys", false)?;
     migrate(&mut conn, now)?;
     let epoch: i64 =
