@@ -3,7 +3,8 @@
 /// Finds the end of a header section, and notes on the way what a mail server must know of it. It remembers a field's
 /// name for as long as the name may still be one of those it looks for, and nothing else.
 ///
-/// The section ends at the first empty line (RFC 5322 §2.1). Lines that are no field are passed over.
+/// The section ends at the first empty line (RFC 5322 §2.1). Lines that are no field are passed over, except that a
+/// message which begins with one has no header section at all: it is all body.
 #[derive(Clone, Debug)]
 pub struct HeaderScanner {
     /// Octets of the section that are still allowed.
@@ -15,6 +16,18 @@ pub struct HeaderScanner {
     name: [u8; LONGEST],
     named: usize,
     seen: Seen,
+    begins: Begins,
+}
+
+/// How the message begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begins {
+    /// So far with so many octets that may be a field's name.
+    Name(usize),
+    /// With a field, or with the empty line behind no field.
+    Header,
+    /// With something else.
+    Body,
 }
 
 /// Why a header section is refused.
@@ -62,6 +75,7 @@ impl HeaderScanner {
             name: [0; LONGEST],
             named: 0,
             seen: Seen::default(),
+            begins: Begins::Name(0),
         }
     }
 
@@ -70,6 +84,7 @@ impl HeaderScanner {
     /// # Errors
     /// How many octets of `piece` were good, and what is wrong with the next one. From then on nothing is read.
     pub fn feed(&mut self, piece: &[u8]) -> Result<(), (usize, HeaderFault)> {
+        self.begin(piece);
         let mut read = 0;
         while read < piece.len() && self.at != At::End {
             let rest = &piece[read..];
@@ -94,6 +109,13 @@ impl HeaderScanner {
         self.at == At::End
     }
 
+    /// The message begins with something that is neither a field nor the end of the section: whoever puts fields before
+    /// it puts an empty line behind them.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.begins == Begins::Body
+    }
+
     /// There is a Date field.
     #[must_use]
     pub fn has_date(&self) -> bool {
@@ -116,6 +138,25 @@ impl HeaderScanner {
     #[must_use]
     pub fn received(&self) -> usize {
         self.seen.received
+    }
+
+    /// Looks at how the message begins, until that is known.
+    fn begin(&mut self, piece: &[u8]) {
+        let mut octets = piece.iter();
+        while let Begins::Name(length) = self.begins
+            && let Some(octet) = octets.next()
+        {
+            self.begins = match octet {
+                b':' if length > 0 => Begins::Header,
+                b'\r' | b'\n' if length == 0 => Begins::Header,
+                // `ftext` of RFC 5322 §3.6.8.
+                b'!'..=b'9' | b';'..=b'~' => Begins::Name(length + 1),
+                _ => Begins::Body,
+            };
+        }
+        if self.is_missing() {
+            self.at = At::End;
+        }
     }
 
     /// Takes one octet, which is the last one read. True when it completes one Received field too many.
@@ -186,7 +227,7 @@ mod tests {
             (b"Received: a\r\n\tfrom:\r\nReceived : b\r\nX: date:\r\n", Ok((false, false, false, 2, false))),
             (b"Message-IDs: a\r\nDat: b\r\nDated: c\r\n: d\r\n\r\n", Ok((false, false, false, 0, true))),
             (b"\r\nDate: x\r\n", Ok((false, false, false, 0, true))),
-            (b"no field at all\r\nDate: x\r\n\r\n", Ok((true, false, false, 0, true))),
+            (b"X: y\r\nno field at all\r\nDate: x\r\n\r\n", Ok((true, false, false, 0, true))),
             (b"\rx\r\nDate: x", Ok((true, false, false, 0, false))),
             (b"Date: bare LF\n\nFrom: y", Ok((true, false, false, 0, true))),
             (b"", Ok((false, false, false, 0, false))),
@@ -197,6 +238,28 @@ mod tests {
         for (message, expected) in cases {
             for step in 1..=message.len().max(1) {
                 assert_eq!(scan(message, step), expected, "{} by {step}", message.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_without_header_is_all_body() {
+        let cases: [(&[u8], bool); 8] = [
+            (b"Hello\r\nDate: x\r\n\r\n", true),
+            (b"dear all: hello\r\n", true),
+            (b": x\r\n", true),
+            (b" folded\r\n", true),
+            (b"X-Any_thing!: y\r\n", false),
+            (b"\r\nHello\r\n", false),
+            (b"Hel", false),
+            (b"", false),
+        ];
+        for (message, missing) in cases {
+            for step in 1..=message.len().max(1) {
+                let mut scanner = HeaderScanner::new(100, 2);
+                message.chunks(step).for_each(|piece| scanner.feed(piece).unwrap());
+                assert_eq!(scanner.is_missing(), missing, "{} by {step}", message.escape_ascii());
+                assert!(!scanner.has_date());
             }
         }
     }

@@ -33,6 +33,10 @@ pub(super) fn trace(
             line(&mut text, format_args!("Message-ID: <{:x}.{id}@{host}>", at.0));
         }
     }
+    if header.is_missing() {
+        // Else its first words would be taken for one more field.
+        text.push_str("\r\n");
+    }
     Bytes::from(text)
 }
 
