@@ -216,3 +216,21 @@ impl Server {
 fn own(bytes: Bytes, buffer: usize) -> Bytes {
     if bytes.len() < buffer / 4 { Bytes::copy_from_slice(&bytes) } else { bytes }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_piece_pins_no_large_buffer() {
+        let mut rx = BytesMut::with_capacity(64 * 1024);
+        for (length, shared) in [(100, false), (16 * 1024 - 1, false), (16 * 1024, true)] {
+            rx.clear();
+            rx.reserve(64 * 1024);
+            rx.extend_from_slice(&[b'x'; 20_000]);
+            let (buffer, start) = (64 * 1024, rx.as_ptr());
+            let piece = own(rx.split_to(length).freeze(), buffer);
+            assert_eq!((piece.len(), piece.as_ptr() == start), (length, shared));
+        }
+    }
+}
