@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Messages of one session.
+const MESSAGES: u64 = 500;
+
 struct Load {
     server: SocketAddr,
     recipient: String,
@@ -28,7 +31,7 @@ fn main() -> ExitCode {
         eprintln!("usage: load SERVER RECIPIENT [--sessions N] [--seconds S] [--size BYTES]");
         return ExitCode::from(2);
     };
-    match run(&load) {
+    match run(&Arc::new(load)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("load: {error}");
@@ -52,14 +55,15 @@ fn parse(mut args: impl Iterator<Item = String>) -> Option<Load> {
     Some(load)
 }
 
-fn run(load: &Load) -> io::Result<()> {
+fn run(load: &Arc<Load>) -> io::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let begin = Instant::now();
     let workers: Vec<_> = (0..load.sessions)
         .map(|_| {
             let mut session = Session::open(load)?;
             let stop = Arc::clone(&stop);
-            Ok(thread::spawn(move || session.send_until(&stop)))
+            let load = Arc::clone(load);
+            Ok(thread::spawn(move || session.send_until(&load, &stop)))
         })
         .collect::<io::Result<_>>()?;
     thread::sleep(Duration::from_secs(load.seconds));
@@ -96,10 +100,14 @@ impl Session {
         Ok(session)
     }
 
-    /// Sends until told to stop; how many were acknowledged.
-    fn send_until(&mut self, stop: &AtomicBool) -> io::Result<u64> {
+    /// Sends until told to stop; how many were acknowledged. Servers end a session after so many messages, so it is
+    /// opened again now and then.
+    fn send_until(&mut self, load: &Load, stop: &AtomicBool) -> io::Result<u64> {
         let mut sent = 0;
         while !stop.load(Ordering::Relaxed) {
+            if sent > 0 && sent % MESSAGES == 0 {
+                *self = Self::open(load)?;
+            }
             self.writer.write_all(self.envelope.as_bytes())?;
             for expected in ["250", "250", "354"] {
                 self.expect(expected)?;
