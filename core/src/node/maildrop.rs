@@ -47,10 +47,9 @@ impl Maildrop {
     pub(super) fn act(&mut self, shared: &mut Shared, action: Action) {
         match action {
             Action::Authenticate { ticket, mechanism: _, credentials } => {
-                let login = shared.login(&credentials.authcid);
-                if !credentials.authzid.is_empty() && shared.login(&credentials.authzid) != login {
+                let Some(login) = shared.login(&credentials) else {
                     return self.answer(ticket, AuthenticateAnswer::Rejected);
-                }
+                };
                 let op = AccountOp::Authenticate { login: login.clone(), password: credentials.password };
                 self.ask(shared, Question::Authenticate { ticket, login }, StoreOp::Account(op));
             }

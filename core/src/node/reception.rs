@@ -97,12 +97,9 @@ impl Reception {
     pub(super) fn act(&mut self, shared: &mut Shared, wall: Wall, action: Action) {
         match action {
             Action::Authenticate { ticket, mechanism: _, credentials } => {
-                let login = shared.login(&credentials.authcid);
-                if !credentials.authzid.is_empty() && shared.login(&credentials.authzid) != login {
-                    // Nobody acts for somebody else here.
-                    self.answer(ticket, AuthenticateAnswer::Rejected);
-                    return;
-                }
+                let Some(login) = shared.login(&credentials) else {
+                    return self.answer(ticket, AuthenticateAnswer::Rejected);
+                };
                 let op = AccountOp::Authenticate { login: login.clone(), password: credentials.password };
                 self.ask(shared, Question::Authenticate { ticket, login }, StoreOp::Account(op));
             }

@@ -11,6 +11,7 @@ use super::{Config, ConnId, Event, NodeAction};
 use crate::dns::Resolver;
 use crate::ops::{StageId, StageOp, StoreError, StoreOp, Token};
 use crate::queue::Queue;
+use crate::sasl::Credentials;
 use crate::time::Mono;
 
 pub(super) struct Shared {
@@ -87,12 +88,16 @@ impl Shared {
         self.ask(Question::Nobody, StoreOp::Stage(StageOp::Drop { stage }));
     }
 
-    /// The login name that a client means: an account's address, where the first of our domains may be left out.
-    pub(super) fn login(&self, name: &str) -> String {
-        match self.config.routes.domains.first() {
+    /// The account's address that a client logs in as; the first of our domains may be left out. `None` when it wants to
+    /// act for somebody else, which nobody may.
+    pub(super) fn login(&self, credentials: &Credentials) -> Option<String> {
+        let address = |name: &str| match self.config.routes.domains.first() {
             Some(domain) if !name.contains('@') => alloc::format!("{name}@{domain}"),
             _ => name.into(),
-        }
+        };
+        let login = address(&credentials.authcid);
+        let itself = credentials.authzid.is_empty() || address(&credentials.authzid) == login;
+        itself.then_some(login)
     }
 }
 
