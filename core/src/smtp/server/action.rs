@@ -72,7 +72,8 @@ pub struct Limits {
     pub received: usize,
     /// Octets of the header section at most.
     pub header: usize,
-    /// Messages in one session; then 421.
+    /// Messages in one session; then 421. One that has ended leaves nothing behind, so this is far off: it only keeps a
+    /// session from going on for ever.
     pub transactions: u32,
     /// Waiting for a command (§4.5.3.2.7: 5 minutes).
     pub command_timeout: Duration,
@@ -89,7 +90,7 @@ impl Default for Limits {
             questions: 32,
             received: 100,
             header: 1024 * 1024,
-            transactions: 1_000,
+            transactions: 1_000_000,
             command_timeout: Duration::from_secs(300),
             data_timeout: Duration::from_secs(300),
         }
