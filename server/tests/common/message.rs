@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 
+/// What every one of them begins with.
+const FIRST: &str = "From: alice@example.org\r\n";
+
 /// The message of this name, of about this many octets. Some of its lines begin with a dot, some are 8-bit.
-pub fn message(name: &str, size: usize) -> Vec<u8> {
-    let mut text = format!("From: alice@example.org\r\nSubject: {name}\r\nX-Name: {name}\r\n\r\n");
+pub(crate) fn message(name: &str, size: usize) -> Vec<u8> {
+    let mut text = format!("{FIRST}Subject: {name}\r\nX-Name: {name}\r\nX-Size: {size}\r\n\r\n");
     let mut state = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -17,17 +20,18 @@ pub fn message(name: &str, size: usize) -> Vec<u8> {
 }
 
 /// The name of a message that came back, which must be whole and unaltered: what stands before it is the server's.
-pub fn name_of(stored: &[u8]) -> String {
+pub(crate) fn name_of(stored: &[u8]) -> String {
     let text = String::from_utf8_lossy(stored);
-    let name = text.lines().find_map(|line| line.strip_prefix("X-Name: ")).expect("a name").to_owned();
-    let at = text.find("From: alice@example.org\r\n").expect("its first line");
-    let body = &stored[at..];
-    assert_eq!(String::from_utf8_lossy(&message(&name, body.len())), String::from_utf8_lossy(body), "{name} is altered");
+    let field = |name| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{text}"));
+    let (name, size) = (field("X-Name: ").to_owned(), field("X-Size: ").parse().unwrap());
+    let at = text.find(FIRST).expect("its first line");
+    let expected = message(&name, size);
+    assert!(stored[at..] == expected, "{name} is altered: {} octets of {}", stored.len() - at, expected.len());
     name
 }
 
 /// As it crosses the wire, without the final dot.
-pub fn stuffed(message: &[u8]) -> Vec<u8> {
+pub(crate) fn stuffed(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 64);
     for line in message.split_inclusive(|byte| *byte == b'\n') {
         if line.starts_with(b".") {
@@ -39,7 +43,7 @@ pub fn stuffed(message: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 4648 §4.
-pub fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for piece in bytes.chunks(3) {

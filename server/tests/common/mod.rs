@@ -2,10 +2,10 @@
 
 #![allow(dead_code)]
 
-pub mod message;
-pub mod names;
-pub mod sink;
-pub mod wire;
+pub(crate) mod message;
+pub(crate) mod names;
+pub(crate) mod sink;
+pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -20,10 +20,10 @@ use tempfile::TempDir;
 use wire::Wire;
 
 /// How long anything that should happen may take, on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server's folder, and the server while it runs. Dropping it kills the server and removes the folder.
-pub struct Server {
+pub(crate) struct Server {
     folder: TempDir,
     child: Option<Child>,
     addresses: BTreeMap<String, SocketAddr>,
@@ -32,19 +32,19 @@ pub struct Server {
 
 impl Server {
     /// A running server for `domain`, made by `quickstart`, on free ports, with `extra` at its configuration's end.
-    pub fn start(domain: &str, accounts: &[&str], extra: &str) -> Self {
+    pub(crate) fn start(domain: &str, accounts: &[&str], extra: &str) -> Self {
         Self::start_in(&std::env::temp_dir(), domain, accounts, extra)
     }
 
     /// The same, with its folder inside this one.
-    pub fn start_in(place: &Path, domain: &str, accounts: &[&str], extra: &str) -> Self {
+    pub(crate) fn start_in(place: &Path, domain: &str, accounts: &[&str], extra: &str) -> Self {
         let mut server = Self::make_in(place, domain, accounts, extra);
         server.serve();
         server
     }
 
     /// The folder alone: nothing runs yet.
-    pub fn make(domain: &str, accounts: &[&str], extra: &str) -> Self {
+    pub(crate) fn make(domain: &str, accounts: &[&str], extra: &str) -> Self {
         Self::make_in(&std::env::temp_dir(), domain, accounts, extra)
     }
 
@@ -74,13 +74,13 @@ impl Server {
     }
 
     /// Changes the configuration file; a running server does not look.
-    pub fn configure(&self, change: impl FnOnce(String) -> String) {
+    pub(crate) fn configure(&self, change: impl FnOnce(String) -> String) {
         let file = self.dir().join("pillarbox.toml");
         fs::write(&file, change(fs::read_to_string(&file).unwrap())).unwrap();
     }
 
     /// Starts the server, and waits for its ready line.
-    pub fn serve(&mut self) {
+    pub(crate) fn serve(&mut self) {
         assert!(self.child.is_none(), "it runs");
         let log = File::options().create(true).append(true).open(self.dir().join("log")).unwrap();
         let mut serve = pillarbox();
@@ -97,46 +97,46 @@ impl Server {
     }
 
     /// The folder.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.folder.path()
     }
 
     /// The data folder.
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.dir().join("data")
     }
 
     /// Where a listener is, by its name in the ready line.
-    pub fn address(&self, name: &str) -> SocketAddr {
+    pub(crate) fn address(&self, name: &str) -> SocketAddr {
         *self.addresses.get(name).unwrap_or_else(|| panic!("no listener {name}: {:?}", self.addresses))
     }
 
     /// All listeners.
-    pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
         self.addresses.iter().map(|(name, address)| (name.as_str(), *address))
     }
 
     /// An account's password.
-    pub fn password(&self, account: &str) -> &str {
+    pub(crate) fn password(&self, account: &str) -> &str {
         &self.passwords[account]
     }
 
     /// A connection to a listener, its greeting read where it has one to give.
-    pub fn connect(&self, name: &str) -> Wire {
+    pub(crate) fn connect(&self, name: &str) -> Wire {
         let mut wire = Wire::connect(self.address(name));
         wire.line();
         wire
     }
 
     /// An SMTP session after EHLO, as another server has it.
-    pub fn smtp(&self) -> Wire {
+    pub(crate) fn smtp(&self) -> Wire {
         let mut wire = self.connect("smtp");
         wire.smtp("EHLO client.example", 250);
         wire
     }
 
     /// An SMTP session after a login.
-    pub fn submission(&self, account: &str) -> Wire {
+    pub(crate) fn submission(&self, account: &str) -> Wire {
         let mut wire = self.connect("submission");
         wire.smtp("EHLO client.example", 250);
         let plain = message::base64(format!("\0{account}\0{}", self.password(account)).as_bytes());
@@ -145,7 +145,7 @@ impl Server {
     }
 
     /// A POP3 session after a login.
-    pub fn pop3(&self, account: &str) -> Wire {
+    pub(crate) fn pop3(&self, account: &str) -> Wire {
         let mut wire = self.connect("pop3");
         wire.pop3(&format!("USER {account}"));
         wire.pop3(&format!("PASS {}", self.password(account)));
@@ -153,7 +153,7 @@ impl Server {
     }
 
     /// All messages of an account, which stay where they are.
-    pub fn mailbox(&self, account: &str) -> Vec<Vec<u8>> {
+    pub(crate) fn mailbox(&self, account: &str) -> Vec<Vec<u8>> {
         let mut pop = self.pop3(account);
         let count = pop.count();
         let messages = (1..=count).map(|n| pop.multiline(&format!("RETR {n}"))).collect();
@@ -162,7 +162,7 @@ impl Server {
     }
 
     /// Waits until an account has this many messages, and returns them.
-    pub fn mailbox_of(&self, account: &str, count: usize) -> Vec<Vec<u8>> {
+    pub(crate) fn mailbox_of(&self, account: &str, count: usize) -> Vec<Vec<u8>> {
         until(&format!("{account} has {count} messages"), || {
             let mut pop = self.pop3(account);
             let there = pop.count();
@@ -173,23 +173,23 @@ impl Server {
     }
 
     /// Runs a command on this folder.
-    pub fn command(&self, words: &[&str]) -> Output {
+    pub(crate) fn command(&self, words: &[&str]) -> Output {
         pillarbox().args(words).arg("--dir").arg(self.dir()).stdin(Stdio::null()).output().unwrap()
     }
 
     /// The recipients that wait in the queue, and what is known of each, as JSON.
-    pub fn queue(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn queue(&self) -> Vec<serde_json::Value> {
         let listed = text_of(&self.command(&["queue", "list", "--json"]));
         listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// What it logged so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.dir().join("log")).unwrap_or_default()).into_owned()
     }
 
     /// The most memory that it ever had, in KiB.
-    pub fn peak_kib(&self) -> u64 {
+    pub(crate) fn peak_kib(&self) -> u64 {
         self.status("VmHWM:")
     }
 
@@ -201,7 +201,7 @@ impl Server {
     }
 
     /// `kill -9`: nothing is flushed, nobody is told.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -209,13 +209,13 @@ impl Server {
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(self.child.as_ref().unwrap());
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Waits for its end.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -231,13 +231,13 @@ impl Server {
     }
 
     /// SIGTERM, and a clean end.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.signal(rustix::process::Signal::TERM);
         assert!(self.wait().success(), "its log:\n{}", self.log());
     }
 
     /// It still serves: a message arrives.
-    pub fn assert_alive(&self, account: &str) {
+    pub(crate) fn assert_alive(&self, account: &str) {
         let before = {
             let mut pop = self.pop3(account);
             let count = pop.count();
@@ -263,21 +263,21 @@ impl Drop for Server {
 }
 
 /// The command.
-pub fn pillarbox() -> Command {
+pub(crate) fn pillarbox() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pillarbox"));
     command.env_remove("RUST_LOG");
     command
 }
 
 /// What a command said, which must have succeeded.
-pub fn text_of(output: &Output) -> String {
+pub(crate) fn text_of(output: &Output) -> String {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {error}", output.status);
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// Looks until it is so.
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "not in time: {what}");

@@ -6,7 +6,7 @@ use std::thread;
 use pillarbox_core::dns::responder::{Responder, Zone};
 
 /// Serves these zones until the test ends, and says where.
-pub fn serve(zones: impl IntoIterator<Item = Zone>) -> SocketAddr {
+pub(crate) fn serve(zones: impl IntoIterator<Item = Zone>) -> SocketAddr {
     let responder = Responder::new(zones);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
@@ -22,6 +22,6 @@ pub fn serve(zones: impl IntoIterator<Item = Zone>) -> SocketAddr {
 }
 
 /// The configuration that asks this name server, and no other.
-pub fn asking(server: SocketAddr, text: String) -> String {
+pub(crate) fn asking(server: SocketAddr, text: String) -> String {
     text.replace("\nservers = []\n", &format!("\nservers = [\"{server}\"]\n"))
 }

@@ -9,13 +9,13 @@ use std::thread;
 type Taken = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 /// Listens until the test ends.
-pub struct Sink {
-    pub address: SocketAddr,
+pub(crate) struct Sink {
+    pub(crate) address: SocketAddr,
     taken: Taken,
 }
 
 impl Sink {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let sink = Self { address: listener.local_addr().unwrap(), taken: Taken::default() };
         let taken = Arc::clone(&sink.taken);
@@ -29,7 +29,7 @@ impl Sink {
     }
 
     /// What it took so far.
-    pub fn taken(&self) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn taken(&self) -> Vec<(String, Vec<u8>)> {
         self.taken.lock().unwrap().clone()
     }
 }

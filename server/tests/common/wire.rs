@@ -7,13 +7,13 @@ use super::PATIENCE;
 use super::message::stuffed;
 
 /// A connection.
-pub struct Wire {
+pub(crate) struct Wire {
     reader: BufReader<TcpStream>,
 }
 
 impl Wire {
     /// Connects; reads give up after [`PATIENCE`].
-    pub fn connect(to: SocketAddr) -> Self {
+    pub(crate) fn connect(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -21,39 +21,39 @@ impl Wire {
         Self { reader: BufReader::new(stream) }
     }
 
-    pub fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &TcpStream {
         self.reader.get_ref()
     }
 
     /// Writes, which must succeed.
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.reader.get_mut().write_all(bytes).unwrap();
     }
 
     /// Writes; the peer may have gone.
-    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.reader.get_mut().write_all(bytes)
     }
 
     /// Ends our side.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         _ = self.stream().shutdown(Shutdown::Write);
     }
 
     /// One line without its end; empty at the end of the stream.
-    pub fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         self.try_line().unwrap()
     }
 
     /// The same, where the peer may have gone.
-    pub fn try_line(&mut self) -> io::Result<String> {
+    pub(crate) fn try_line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line)?;
         Ok(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
     }
 
     /// All that comes until the end; a reset is an end, too.
-    pub fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         match self.reader.read_to_end(&mut rest) {
             Err(error) if error.kind() != io::ErrorKind::ConnectionReset => panic!("{error}"),
@@ -62,7 +62,7 @@ impl Wire {
     }
 
     /// The reply to come: all its lines. `None` when the peer has gone.
-    pub fn try_reply(&mut self) -> Option<Vec<String>> {
+    pub(crate) fn try_reply(&mut self) -> Option<Vec<String>> {
         let mut lines = Vec::new();
         loop {
             let line = self.try_line().ok().filter(|line| !line.is_empty())?;
@@ -75,26 +75,26 @@ impl Wire {
     }
 
     /// The reply to come, whose code must be this.
-    pub fn reply(&mut self, code: u16) -> Vec<String> {
+    pub(crate) fn reply(&mut self, code: u16) -> Vec<String> {
         let lines = self.try_reply().expect("a reply");
         assert!(lines.iter().all(|line| line.starts_with(&code.to_string())), "expected {code}: {lines:?}");
         lines
     }
 
     /// A command and its reply's code.
-    pub fn smtp(&mut self, command: &str, code: u16) -> Vec<String> {
+    pub(crate) fn smtp(&mut self, command: &str, code: u16) -> Vec<String> {
         self.send(format!("{command}\r\n").as_bytes());
         self.reply(code)
     }
 
     /// A whole transaction, accepted.
-    pub fn deliver(&mut self, from: &str, to: &[&str], message: &[u8]) {
+    pub(crate) fn deliver(&mut self, from: &str, to: &[&str], message: &[u8]) {
         let reply = self.try_deliver(from, to, message);
         assert!(reply.as_ref().is_some_and(|reply| reply.starts_with("250")), "{reply:?}");
     }
 
     /// A whole transaction: the reply that ended it, or `None` when the peer has gone.
-    pub fn try_deliver(&mut self, from: &str, to: &[&str], message: &[u8]) -> Option<String> {
+    pub(crate) fn try_deliver(&mut self, from: &str, to: &[&str], message: &[u8]) -> Option<String> {
         let mut commands = format!("MAIL FROM:<{from}>\r\n");
         for recipient in to {
             commands += &format!("RCPT TO:<{recipient}>\r\n");
@@ -117,7 +117,7 @@ impl Wire {
     }
 
     /// A command that must be answered by +OK.
-    pub fn pop3(&mut self, command: &str) -> String {
+    pub(crate) fn pop3(&mut self, command: &str) -> String {
         self.send(format!("{command}\r\n").as_bytes());
         let line = self.line();
         assert!(line.starts_with("+OK"), "{command:?}: {line:?}");
@@ -125,12 +125,12 @@ impl Wire {
     }
 
     /// Messages by STAT.
-    pub fn count(&mut self) -> usize {
+    pub(crate) fn count(&mut self) -> usize {
         self.pop3("STAT").split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     /// A command and the lines of its answer, without the dots.
-    pub fn multiline(&mut self, command: &str) -> Vec<u8> {
+    pub(crate) fn multiline(&mut self, command: &str) -> Vec<u8> {
         self.pop3(command);
         let (mut all, mut line) = (Vec::new(), Vec::new());
         loop {
