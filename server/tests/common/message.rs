@@ -8,9 +8,9 @@ const FIRST: &str = "From: alice@example.org\r\n";
 /// The message of this name, of about this many octets. Some of its lines begin with a dot, some are 8-bit.
 pub(crate) fn message(name: &str, size: usize) -> Vec<u8> {
     let mut text = format!("{FIRST}Subject: {name}\r\nX-Name: {name}\r\nX-Size: {size}\r\n\r\n");
-    let mut state = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let mut state = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     while text.len() < size {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let start = ["", ".", "..", "é", "From "][usize::try_from(state >> 60).unwrap() % 5];
