@@ -341,11 +341,13 @@ fn address(
     transaction: &Transaction,
     recipients: Vec<(Address, Target)>,
 ) -> (Vec<Delivery>, Vec<NewRow>) {
+    // What was resolved too late was told 451 meanwhile, and comes again.
+    let accepted: BTreeSet<&Address> = transaction.recipients.iter().collect();
     let mut taken = BTreeSet::new();
     let mut queued = BTreeSet::new();
     let mut deliveries = Vec::new();
     let mut rows = Vec::new();
-    for (recipient, target) in recipients {
+    for (recipient, target) in recipients.into_iter().filter(|(recipient, _)| accepted.contains(recipient)) {
         let others = match target {
             Target::Elsewhere => [recipient].into(),
             Target::Here { accounts, others } => {
