@@ -2,6 +2,8 @@
 
 mod check;
 mod toml;
+#[cfg(test)]
+mod tests;
 mod units;
 
 pub(crate) use self::check::domain;
