@@ -34,6 +34,8 @@ pub struct World {
     wires: BTreeMap<Plug, Plug>,
     /// The name server, at every address that nobody else has.
     pub dns: Responder,
+    /// It answers no datagram.
+    pub dns_is_silent: bool,
     dns_streams: BTreeMap<Plug, Vec<u8>>,
     /// What happens to a store's op, in per cent: some are handed back, some fail.
     pub trouble: Trouble,
@@ -96,6 +98,7 @@ impl World {
             clients: Vec::new(),
             wires: BTreeMap::new(),
             dns,
+            dns_is_silent: false,
             dns_streams: BTreeMap::new(),
             trouble: Trouble::default(),
             trace: Vec::new(),
@@ -342,7 +345,9 @@ impl World {
                 }
             }
             NodeAction::Datagram { socket, to, bytes } => {
-                if let Some(answer) = self.dns.answer(&bytes, false) {
+                if !self.dns_is_silent
+                    && let Some(answer) = self.dns.answer(&bytes, false)
+                {
                     self.input(index, NodeInput::Datagram { socket, from: to, bytes: answer });
                 }
             }

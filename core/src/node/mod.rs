@@ -126,7 +126,7 @@ impl Node {
             NodeInput::Stored { token, reply } => self.stored(now, token, reply),
             NodeInput::Busy { token, op } => self.busy(now, token, op),
             NodeInput::Reload(config) => self.reload(config),
-            NodeInput::Drain { deadline } => self.drain(deadline),
+            NodeInput::Drain { deadline } => self.drain(now, deadline),
         }
     }
 
@@ -533,10 +533,11 @@ impl Node {
         self.machines = None;
     }
 
-    fn drain(&mut self, deadline: Mono) {
+    fn drain(&mut self, now: Now, deadline: Mono) {
         if self.draining.is_none() {
             self.shared.out.push_back(NodeAction::Accepting(false));
             self.shared.queue.drain();
+            transfer::abandon(&mut self.shared, now);
         }
         self.draining = Some(deadline);
         self.machines = None;

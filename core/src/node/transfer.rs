@@ -43,6 +43,8 @@ struct Transfer {
     resolving: usize,
     /// A host took messages, or refused them one by one.
     reached: bool,
+    /// The resolver was asked, and has not answered: nothing is tried yet.
+    looking: bool,
 }
 
 /// A host to be tried.
@@ -80,6 +82,7 @@ pub(super) fn begin(shared: &mut Shared, now: Now, attempt: AttemptId, destinati
         reply: replies::NO_CONNECTION.reply(),
         resolving: 0,
         reached: false,
+        looking: false,
     };
     match destination {
         Destination::Local => {
@@ -91,6 +94,7 @@ pub(super) fn begin(shared: &mut Shared, now: Now, attempt: AttemptId, destinati
         }
         Destination::Domain(domain) => {
             transfer.messages = messages(rows);
+            transfer.looking = literal(&domain).is_none();
             shared.transfers.under_way.insert(attempt, transfer);
             match literal(&domain) {
                 Some(ip) => {
@@ -102,8 +106,10 @@ pub(super) fn begin(shared: &mut Shared, now: Now, attempt: AttemptId, destinati
         }
         Destination::Route(route) => {
             transfer.messages = messages(rows);
+            let hop = route.parse::<NextHop>();
+            transfer.looking = hop.as_ref().is_ok_and(|hop| hop.ip().is_none());
             shared.transfers.under_way.insert(attempt, transfer);
-            match route.parse::<NextHop>() {
+            match hop {
                 Ok(hop) => match hop.ip() {
                     Some(ip) => {
                         let address = SocketAddr::new(ip, hop.port);
@@ -120,6 +126,9 @@ pub(super) fn begin(shared: &mut Shared, now: Now, attempt: AttemptId, destinati
 /// The resolver's answer for an attempt.
 pub(super) fn looked_up(shared: &mut Shared, now: Now, lookup: LookupId, answer: dns::Answer) {
     let attempt = AttemptId(lookup.0);
+    // It may have been abandoned meanwhile.
+    let Some(transfer) = shared.transfers.under_way.get_mut(&attempt) else { return };
+    transfer.looking = false;
     let reply = match answer {
         dns::Answer::Hosts(hosts) => return hosts_found(shared, now, attempt, hosts),
         dns::Answer::NullMx => replies::NULL_MX.reply(),
@@ -243,15 +252,26 @@ pub(super) fn outcome(shared: &mut Shared, attempt: AttemptId, row: &QueueRow, h
 /// Nobody is left to ask: a permanent reply is every row's own, a transient one is the destination's.
 fn give_up(shared: &mut Shared, now: Now, attempt: AttemptId, reply: &Reply) {
     let said = Said::ours(reply.clone());
-    if reply.is_permanent() {
-        while let Some(rows) = shared.transfers.message(attempt) {
-            for row in &rows {
+    while let Some(rows) = shared.transfers.message(attempt) {
+        for row in rows {
+            if reply.is_permanent() {
                 shared.queue.settled(attempt, row.id, RowResult::Refused(said.clone()));
             }
+            let (recipient, reply) = (row.recipient, reply.clone());
+            shared.event(Event::Attempted { row: row.id, recipient, host: String::new(), reply });
         }
     }
     let reached = shared.transfers.under_way.get(&attempt).is_some_and(|transfer| transfer.reached);
     end(shared, now, attempt, if reached { AttemptEnd::Reached(said) } else { AttemptEnd::Unreachable(said) });
+}
+
+/// Breaks off the attempts for which nothing was tried yet: a lookup may take longer than a node has to stop.
+pub(super) fn abandon(shared: &mut Shared, now: Now) {
+    let looking = |(attempt, transfer): (&AttemptId, &Transfer)| transfer.looking.then_some(*attempt);
+    let attempts: Vec<_> = shared.transfers.under_way.iter().filter_map(looking).collect();
+    for attempt in attempts {
+        end(shared, now, attempt, AttemptEnd::Abandoned);
+    }
 }
 
 fn end(shared: &mut Shared, now: Now, attempt: AttemptId, end: AttemptEnd) {

@@ -112,13 +112,17 @@ impl Attempt {
         true
     }
 
-    /// No more outcomes come: rows without one are deferred.
-    pub(super) fn finish(&mut self, end: &AttemptEnd) {
-        let (AttemptEnd::Reached(said) | AttemptEnd::Unreachable(said)) = end;
-        for row in mem::take(&mut self.open).into_values() {
+    /// No more outcomes come: rows without one are deferred, or released if nothing was tried. Returns those.
+    pub(super) fn finish(&mut self, end: &AttemptEnd) -> Vec<RowId> {
+        self.over = true;
+        let open = mem::take(&mut self.open);
+        let (AttemptEnd::Reached(said) | AttemptEnd::Unreachable(said)) = end else {
+            return open.into_keys().collect();
+        };
+        for row in open.into_values() {
             self.waiting.push(Outcome { row, result: RowResult::Deferred(said.clone()) });
         }
-        self.over = true;
+        Vec::new()
     }
 
     /// Whether it is over, with everything recorded.

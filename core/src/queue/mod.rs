@@ -261,11 +261,15 @@ impl Queue {
         }
     }
 
-    /// The attempt is over: its rows without an outcome are deferred.
+    /// The attempt is over: its rows without an outcome are deferred, or left as they are if it was abandoned.
     pub fn finished(&mut self, now: Now, attempt: AttemptId, end: &AttemptEnd) {
         let now = self.clock.read(now);
         let Some(over) = self.attempts.get_mut(&attempt) else { return };
-        over.finish(end);
+        let released = over.finish(end);
+        for row in &released {
+            self.flying.remove(row);
+            self.lanes.settled(&over.destination, *row);
+        }
         self.ready.insert(attempt);
         match end {
             AttemptEnd::Reached(_) => self.lanes.resume(&over.destination),
@@ -274,6 +278,10 @@ impl Queue {
                 let until = now.mono.after(pause);
                 let suspension = Suspension { until, begun: over.begun, said: said.clone() };
                 self.lanes.suspend(&over.destination, suspension);
+            }
+            AttemptEnd::Abandoned => {
+                let destination = over.destination.clone();
+                self.look_at(&destination, Look::Afresh);
             }
         }
     }

@@ -73,6 +73,8 @@ pub enum AttemptEnd {
     /// No host of the destination could be reached or used: its rows are deferred with these words, and it is left alone
     /// for a while ([`Limits::suspension`](super::Limits::suspension)).
     Unreachable(Said),
+    /// It was broken off before anything was tried: rows without an outcome stay as they are, due now.
+    Abandoned,
 }
 
 /// A reply, and whose words they are.

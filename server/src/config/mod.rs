@@ -1,9 +1,9 @@
 //! The configuration: `pillarbox.toml`, checked, in the shape that an instance wants.
 
 mod check;
-mod toml;
 #[cfg(test)]
 mod tests;
+mod toml;
 mod units;
 
 pub(crate) use self::check::domain;

@@ -70,12 +70,7 @@ fn most_of_it_may_be_left_out() {
     let config = config.unwrap();
     assert_eq!(config.domains, ["example.org"]);
     assert_eq!(config.listeners[0].tls, TlsMode::None);
-    let limits = Limits {
-        message_size: 50 << 20,
-        recipients: 1000,
-        connections: 10_000,
-        connections_per_address: 200,
-    };
+    let limits = Limits { message_size: 50 << 20, recipients: 1000, connections: 10_000, connections_per_address: 200 };
     assert_eq!((config.limits, config.delivery.port, config.delivery.retry.len()), (limits, 25, 7));
 }
 
@@ -153,7 +148,11 @@ fn each_problem_is_shown_where_it_is() {
         ("[auth]", "[tls]\nkey = \"k\"\ncertificate = \"c\"\n[auth]", "13: certificate: cannot read /nowhere/c: "),
         ("\"loopback\"", "\"yes\"", "12: cleartext: \"yes\" is not one of never, loopback, always"),
         ("\"loopback\"", "true", "12: cleartext: expected a text in quotes, not true or false"),
-        ("servers = []", "servers = [\"dns.example\"]", "14: servers: \"dns.example\" is not the address of a DNS server"),
+        (
+            "servers = []",
+            "servers = [\"dns.example\"]",
+            "14: servers: \"dns.example\" is not the address of a DNS server",
+        ),
         ("servers = []", "servers = [\"127.0.0.1:0\"]", "14: servers: \"127.0.0.1:0\" is not the address"),
         ("port = 25", "port = 0", "16: port: must be a number from 1 to 65535"),
         ("port = 25", "port = 70000", "16: port: must be a number from 1 to 65535"),
@@ -165,7 +164,11 @@ fn each_problem_is_shown_where_it_is() {
         ("\"partner.example\"", "\"example.org\"", "20: domain: this domain is among domains"),
         ("\"partner.example\"", "\"*.example\"", "20: domain: \"*.example\" is not a domain name"),
         ("to = \"smtp://127.0.0.1:2626\"\n", "", "19: [[route]] has no to: "),
-        ("smtp://127.0.0.1", "127.0.0.1", "21: to: \"127.0.0.1:2626\" is not a next hop: a next hop begins with smtp://"),
+        (
+            "smtp://127.0.0.1",
+            "127.0.0.1",
+            "21: to: \"127.0.0.1:2626\" is not a next hop: a next hop begins with smtp://",
+        ),
         (":2626", ":port", "21: to: \"smtp://127.0.0.1:port\" is not a next hop: the port is not a number"),
         (
             "[limits]",

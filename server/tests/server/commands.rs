@@ -9,7 +9,8 @@ fn quickstart_makes_all_that_serve_needs() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("deep/mail");
     let dir = dir.to_str().unwrap();
-    let args = ["quickstart", "--dir", dir, "--domain", "Example.org", "--account", "alice", "--account", "bob@example.org"];
+    let args =
+        ["quickstart", "--dir", dir, "--domain", "Example.org", "--account", "alice", "--account", "bob@example.org"];
     let said = pillarbox(&[&args[..], &["--loopback"]].concat());
     assert_eq!(said.code, Some(0), "{said:?}");
     for word in ["alice@example.org", "bob@example.org", "2995", "2110", "2465", "2587", "tls/cert.pem", "v=spf1 mx"] {

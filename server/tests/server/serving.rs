@@ -9,8 +9,7 @@ use crate::run::{Folder, Talk};
 fn the_ready_line_shows_what_can_be_connected_to() {
     let folder = Folder::quickstart("example.org");
     let server = folder.serve();
-    let names: Vec<_> =
-        server.ready().split_whitespace().skip(1).map(|word| word.split('=').next().unwrap()).collect();
+    let names: Vec<_> = server.ready().split_whitespace().skip(1).map(|word| word.split('=').next().unwrap()).collect();
     assert_eq!(names, ["smtp", "submission", "submissions", "pop3", "pop3s"]);
     for name in names {
         assert_ne!(server.address(name).port(), 0);

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use pillarbox_core::node::Event;
+use pillarbox_core::ops::{QueueOp, QueueReply, StoreOp, StoreReply};
+
 use super::provider::{fetch, submission, submit, two_providers};
 
 const MESSAGE: &str = "From: alice@amber.example\r\nSubject: Hi\r\n\r\n..dotted\r\nbye\r\n";
@@ -131,4 +134,34 @@ fn a_drained_node_says_goodbye_and_ends() {
     assert!(world.heard(idle).contains("421"));
     world.pass(Duration::from_secs(60));
     assert!(world.is_done(0), "{} connections left", world.connections(0));
+}
+
+#[test]
+fn a_drained_node_does_not_wait_for_a_name_server() {
+    let mut world = two_providers(9);
+    world.dns_is_silent = true;
+    let alice = submission(&mut world, "alice");
+    submit(&mut world, alice, "alice@amber.example", &["carol@birch.example"], MESSAGE);
+    world.pass(Duration::from_secs(2));
+    world.drain(0, Duration::from_secs(10));
+    world.pass(Duration::from_millis(1));
+    assert!(world.is_done(0));
+    let StoreReply::Queue(QueueReply::Rows(rows)) =
+        world.machines[0].store.apply(StoreOp::Queue(QueueOp::List { after: None, limit: 9 }))
+    else {
+        panic!()
+    };
+    assert_eq!((rows.len(), rows[0].state.attempts), (1, 0), "nothing was tried");
+    assert!(rows[0].state.due <= world.now().wall, "it is tried as soon as there is a node again");
+}
+
+#[test]
+fn each_recipient_that_waits_has_its_reason() {
+    let mut world = two_providers(10);
+    let alice = submission(&mut world, "alice");
+    let to = ["a@cold.example", "b@cold.example"];
+    submit(&mut world, alice, "alice@amber.example", &to, MESSAGE);
+    world.pass(Duration::from_secs(40));
+    let tried = |event: &&Event| matches!(event, Event::Attempted { reply, host, .. } if reply.code() == 451 && host.is_empty());
+    assert_eq!(world.machines[0].events.iter().filter(tried).count(), 2, "{:#?}", world.machines[0].events);
 }
