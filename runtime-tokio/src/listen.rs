@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_core::node::{Accepted, ListenerId};
-use pillarbox_runtime::{Gate, Listener};
+use pillarbox_runtime::{Gate, Listener, Permit};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::conn::{self, Stream};
@@ -62,8 +62,14 @@ async fn accept(host: Shared, id: ListenerId, acceptor: Acceptor, gate: Arc<Gate
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let Some(permit) = gate.enter(peer.ip()) else { continue };
-        let (conn, link) = host.accepted(Accepted { listener: id, peer, crowded: permit.crowded() });
+        // Whoever owns the machine gets in, however many others there are.
+        let permit = match &acceptor {
+            Acceptor::Tcp(_) => gate.enter(peer.ip()).map(Some),
+            Acceptor::Unix(_) => Some(None),
+        };
+        let Some(permit) = permit else { continue };
+        let crowded = permit.as_ref().is_some_and(Permit::crowded);
+        let (conn, link) = host.accepted(Accepted { listener: id, peer, crowded });
         let host = Rc::clone(&host);
         spawn(async move {
             conn::serve(&host, conn, &link, &stream).await;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, BytesMut};
 use pillarbox_core::control::{Answered, Client};
-use pillarbox_core::ops::{Busy, Sink, Store as _, StoreOp, StoreReply, Token};
+use pillarbox_core::ops::{AccountOp, Busy, QueueOp, Sink, Store as _, StoreOp, StoreReply, Token};
 use pillarbox_core::smtp::{Address, Domain};
 use pillarbox_core::{Close, Outbox, Session as _, Step};
 use pillarbox_runtime::{Clock, connect_unix};
@@ -105,11 +105,18 @@ impl Desk {
         let begun = Instant::now();
         loop {
             match connect_unix(&self.config.data, CONTROL) {
-                Ok(stream) => return ask_server(stream, op),
+                Ok(stream) => match ask_server(stream, op) {
+                    // A server that stops may hang up on us. A question is asked again; a change may have been made.
+                    Err(_) if is_question(op) && begun.elapsed() < PATIENCE => {
+                        thread::sleep(PAUSE);
+                        continue;
+                    }
+                    answered => return answered,
+                },
                 Err(error) if nobody_listens(&error) => {}
                 Err(error) => return Err(Failure::new(error.to_string())),
             }
-            match DiskStore::open(&self.config.data, pillarbox_store::Options::default()) {
+            match DiskStore::open(&self.config.data, options()) {
                 Ok(store) => {
                     let reply = ask_store(&store, op);
                     self.own.replace(Some(store));
@@ -117,10 +124,24 @@ impl Desk {
                 }
                 Err(OpenError::Locked(_)) if begun.elapsed() < PATIENCE => thread::sleep(PAUSE),
                 // Says who has it.
-                Err(_) => drop(open_store(&self.config.data, pillarbox_store::Options::default())?),
+                Err(_) => drop(open_store(&self.config.data, options())?),
             }
         }
     }
+}
+
+/// Those of a store that answers one question at a time.
+fn options() -> pillarbox_store::Options {
+    pillarbox_store::Options { hash_workers: 1, read_workers: 1, ..pillarbox_store::Options::default() }
+}
+
+/// It changes nothing.
+fn is_question(op: &StoreOp) -> bool {
+    matches!(
+        op,
+        StoreOp::Account(AccountOp::List { .. } | AccountOp::ListAliases { .. })
+            | StoreOp::Queue(QueueOp::List { .. } | QueueOp::Show { .. })
+    )
 }
 
 /// No server runs. What cannot be connected to for another reason is a server that we may not talk to.

@@ -85,6 +85,7 @@ impl Instance {
     }
 
     /// Begins to stop: idle sessions are told so at once, the others have `grace`.
+    #[allow(dead_code)]
     pub(crate) fn drain(&self, grace: Duration) {
         self.handle.drain(grace);
     }

@@ -86,9 +86,7 @@ fn change(
         changed += count;
     }
     if json {
-        for row in &rows {
-            print::line(Json::text(row)?)?;
-        }
+        rows.iter().try_for_each(|row| print::line(Json::text(row)?))?;
     } else {
         print::line(format_args!("{changed} {done}"))?;
     }
