@@ -1,7 +1,7 @@
 //! How the machines of Pillarbox are tested: dialogues that people can read, and laws that hold for every machine.
 //!
 //! A [`dialogue`] is a text file that tells one story: what the peer says, what the machine answers, what it asks of its
-//! host. [`laws`] takes the same files and checks over each of them what every machine promises: drain, honest
+//! host. [`mod@laws`] takes the same files and checks over each of them what every machine promises: drain, honest
 //! deadlines, split invariance, one question one answer, bounds, purity, totality. Both drive a machine through a
 //! [`Subject`]: a small binding that renders a machine's actions as text and reads answers from text. The bindings are
 //! in [`bindings`].
