@@ -1,7 +1,7 @@
 //! Datagrams: each socket is bound to a fresh random port, asks, hears, and is closed.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -18,15 +18,9 @@ const LARGEST: usize = 4096;
 /// How often a socket that nobody holds any more looks up from its wait.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// A socket on a port of the system's choice, which is random, of the family of `to`.
+/// A socket on a fresh random port, from which `to` can be asked.
 pub(crate) fn bind(to: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr = match to {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = std::net::UdpSocket::bind(any)?;
-    socket.set_nonblocking(true)?;
-    UdpSocket::from_std(socket)
+    UdpSocket::from_std(pillarbox_runtime::datagram(to).map_err(io::Error::other)?)
 }
 
 /// Sends; what cannot be sent at once is sent by a task. A datagram may always be lost.

@@ -38,8 +38,9 @@ impl Acceptor {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // What a turn says leaves in one write; waiting for more would only delay it.
-                stream.set_nodelay(true)?;
+                // What a turn says leaves in one write; waiting for more would only delay it. It fails where the peer is
+                // gone, which the first read tells as well.
+                let _ = stream.set_nodelay(true);
                 Ok((Stream::Tcp(stream), peer))
             }
             Self::Unix(listener) => {
@@ -58,9 +59,14 @@ async fn accept(host: Shared, id: ListenerId, acceptor: Acceptor, gate: Arc<Gate
             // Once told to stop, a node does not begin again: the port is free for the next one.
             _ = accepting.wait_for(|accepting| !accepting) => return,
         };
-        let Ok((stream, peer)) = accepted else {
-            tokio::time::sleep(PAUSE).await;
-            continue;
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            // That peer is gone again; the next one may be waiting.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(_) => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
         };
         // Whoever owns the machine gets in, however many others there are.
         let permit = match &acceptor {
