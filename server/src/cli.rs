@@ -7,7 +7,7 @@ use pillarbox_core::ops::RowId;
 
 use crate::account::Password;
 use crate::failure::Failure;
-use crate::{account, alias, check, queue, quickstart, serve};
+use crate::{account, alias, check, demo, queue, quickstart, serve};
 
 /// Runs what the command line asks for. A command line that makes no sense ends the process with exit code 2.
 ///
@@ -15,6 +15,7 @@ use crate::{account, alias, check, queue, quickstart, serve};
 /// When it could not be done.
 pub(crate) fn run() -> Result<(), Failure> {
     match Cli::parse().command {
+        Command::Demo(args) => demo::demo(&args),
         Command::Quickstart(args) => quickstart::quickstart(&args),
         Command::Serve { dir, runtime } => serve::serve(&dir.dir, runtime.as_deref()),
         Command::Check { dir } => check::check(&dir.dir),
@@ -62,6 +63,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Watch two providers exchange mail on this machine
+    ///
+    /// Two servers are set up in a temporary directory, with a small DNS, and mail goes between them: to a neighbour, to
+    /// another provider, to one that is down, to nobody. Everything they say is shown. Then both keep running, for your
+    /// own mail program, until Ctrl-C. Nothing leaves this machine, and nothing is left behind.
+    Demo(demo::Demo),
     /// Make a new server: configuration, keys, certificate, accounts
     Quickstart(quickstart::Quickstart),
     /// Run the server until SIGINT or SIGTERM

@@ -32,6 +32,11 @@ impl Failure {
         Self { kind: Kind::Usage, what: what.into() }
     }
 
+    /// The same, and where it happened.
+    pub(crate) fn within(self, place: &str) -> Self {
+        Self { what: format!("{place}: {}", self.what), ..self }
+    }
+
     /// Nobody reads our output any more.
     pub(crate) fn silent() -> Self {
         Self { kind: Kind::Silent, what: String::new() }

@@ -3,9 +3,11 @@
 mod account;
 mod admin;
 mod alias;
+mod certificate;
 mod check;
 mod cli;
 mod config;
+mod demo;
 mod failure;
 mod instance;
 mod log;

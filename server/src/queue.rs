@@ -169,7 +169,8 @@ fn brief(row: &QueueRow) -> String {
     format!("{}  {} -> {}  next {}  {tried}", row.id, from(row), row.recipient, row.state.due.rfc3339())
 }
 
-fn full(row: &QueueRow) -> Vec<String> {
+/// All that is known of a row, a line each.
+pub(crate) fn full(row: &QueueRow) -> Vec<String> {
     let reply = if row.state.reply.is_empty() { "-" } else { &row.state.reply };
     vec![
         format!("id            {}", row.id),

@@ -6,21 +6,17 @@ use std::io::{self, Write as _};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 use pillarbox_core::Secret;
 use pillarbox_core::smtp::{Address, Domain};
-use pillarbox_runtime::wall;
 use zeroize::Zeroizing;
 
 use crate::admin::Desk;
+use crate::certificate::SelfSigned;
 use crate::config::{Config, FILE, domain};
 use crate::failure::Failure;
-use crate::{account, alias, print};
-
-/// How long the certificate is good: some clients take none that is good for longer.
-const CERTIFICATE_DAYS: u64 = 820;
+use crate::{account, alias, certificate, print};
 
 /// What `quickstart` is asked to make.
 #[derive(Args)]
@@ -56,7 +52,7 @@ pub(crate) struct Quickstart {
 pub(crate) fn quickstart(args: &Quickstart) -> Result<(), Failure> {
     let plan = Plan::new(args)?;
     plan.refuse_to_overwrite()?;
-    let certificate = certificate(&plan.hostname)?;
+    let certificate = certificate::self_signed(&plan.hostname, &[])?;
     let mut made = Made::default();
     let passwords = plan.make(&certificate, &mut made).inspect_err(|_| made.take_back())?;
     plan.tell(&passwords)
@@ -117,7 +113,7 @@ impl Plan {
     }
 
     /// Writes everything and creates the accounts.
-    fn make(&self, certificate: &Certificate, made: &mut Made) -> Result<Vec<Zeroizing<String>>, Failure> {
+    fn make(&self, certificate: &SelfSigned, made: &mut Made) -> Result<Vec<Zeroizing<String>>, Failure> {
         made.folder(&self.dir)?;
         made.folder(&self.dir.join("tls"))?;
         made.file(&self.dir.join("tls/key.pem"), certificate.key.as_bytes(), 0o600)?;
@@ -267,30 +263,6 @@ fn services(loopback: bool) -> Vec<Service> {
 
 fn has_ipv6() -> bool {
     TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
-}
-
-struct Certificate {
-    chain: String,
-    key: Zeroizing<String>,
-}
-
-/// A self-signed certificate for this host, and for this machine as its own programs call it.
-fn certificate(hostname: &str) -> Result<Certificate, Failure> {
-    let cannot = |error: rcgen::Error| Failure::new(format!("cannot make a certificate: {error}"));
-    let names = vec![hostname.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    let mut params = rcgen::CertificateParams::new(names).map_err(cannot)?;
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, hostname);
-    params.extended_key_usages.push(rcgen::ExtendedKeyUsagePurpose::ServerAuth);
-    params.use_authority_key_identifier_extension = true;
-    let day = Duration::from_secs(24 * 3600);
-    let today = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(wall().seconds().unsigned_abs());
-    // From yesterday on, for clients whose clock is behind.
-    params.not_before = today - day;
-    params.not_after = today + day * u32::try_from(CERTIFICATE_DAYS).unwrap_or(u32::MAX);
-    let key = rcgen::KeyPair::generate().map_err(cannot)?;
-    let certificate = params.self_signed(&key).map_err(cannot)?;
-    Ok(Certificate { chain: certificate.pem(), key: Zeroizing::new(key.serialize_pem()) })
 }
 
 /// What was made so far, newest last.

@@ -1,0 +1,159 @@
+//! The demonstration, as a user starts it: it verifies itself, says so, and leaves nothing behind.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+fn demo(scratch: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pillarbox"));
+    // A place of its own, so that what is left behind is seen.
+    command.arg("demo").args(args).env("TMPDIR", scratch).env_remove("NO_COLOR").stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> (Output, String, String) {
+    let scratch = tempfile::tempdir().unwrap();
+    let output = demo(scratch.path(), args).output().unwrap();
+    let left: Vec<_> = std::fs::read_dir(scratch.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?} was left behind");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    (output, out, err)
+}
+
+/// The lines are there, in this order.
+fn in_order(text: &str, lines: &[&str]) {
+    let mut rest = text;
+    for line in lines {
+        let Some(at) = rest.find(line) else { panic!("{line:?} is missing, or too early, in:\n{text}") };
+        rest = &rest[at + line.len()..];
+    }
+}
+
+const STEPS: &[&str] = &[
+    "━━ 1  To a neighbour",
+    "C: AUTH PLAIN ****",
+    "C: RCPT TO:<bob@amber.example>",
+    "bob  C: RETR 1",
+    "✓ bob has",
+    "━━ 2  To another provider",
+    "?: MX birch.example",
+    "=: 10 mx.birch.example",
+    "amber  C: EHLO mx.amber.example",
+    "birch  S: 220 2.0.0 Ready to start TLS",
+    "amber  C: RCPT TO:<carol@birch.example>",
+    "carol  C: RETR 1",
+    "✓ carol has",
+    "━━ 3  To a server that is down",
+    "to            carol@birch.example",
+    "No connection to mx.birch.example",
+    "carol  C: RETR 2",
+    "✓ The message waited",
+    "━━ 4  To nobody",
+    "birch  S: 550 5.1.1",
+    "S: Return-Path: <>",
+    "│ <nobody@birch.example>",
+    "✓ alice knows",
+    "All four steps went as they should",
+];
+
+#[test]
+fn all_four_steps_are_verified() {
+    let (output, out, err) = run(&["--once"]);
+    assert!(output.status.success(), "{out}\n{err}");
+    in_order(&out, STEPS);
+    in_order(&out, &["Käsekuchen am Samstag? 🍰", "C: ..oO(", "with summits.csv, stamp.png"]);
+    assert!(!out.contains('\x1b'), "no colours where no terminal is");
+    assert_eq!(err, "");
+}
+
+#[test]
+fn a_message_of_the_users_own_goes_the_same_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("own.eml");
+    // LF, no LF at the end, octets of no charset, dots.
+    let mut text = b"Subject: My own \x1b[31m\nX: gr\xfc\xdfe\n\n.\n..\n.dot\n".to_vec();
+    (0..20_000).for_each(|n| text.extend_from_slice(format!("line {n}\n").as_bytes()));
+    text.extend_from_slice(b"the end");
+    std::fs::write(&file, text).unwrap();
+    let (output, out, err) = run(&["--once", "--message", file.to_str().unwrap()]);
+    assert!(output.status.success(), "{out}\n{err}");
+    in_order(&out, STEPS);
+    assert!(out.contains("Subject: My own ?[31m"), "nothing in a message moves the cursor");
+    assert!(out.contains("more lines"));
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("none.eml");
+    std::fs::write(&file, "no header here\n").unwrap();
+    let file = file.to_str().unwrap();
+    for (args, said) in [
+        (&["--once", "--runtime", "smol"][..], "smol is not built yet"),
+        (&["--once", "--message", "/nonexistent.eml"], "cannot read /nonexistent.eml"),
+        (&["--once", "--message", file], "its first line is no header field"),
+    ] {
+        let (output, out, err) = run(args);
+        assert_eq!(output.status.code(), Some(1), "{out}{err}");
+        assert!(err.contains(said), "{err}");
+        assert_eq!(out, "");
+    }
+}
+
+#[test]
+fn both_servers_run_on_until_they_are_told_to_stop() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut child = demo(scratch.path(), &[]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    // The last line before the servers are left alone.
+    while !text.contains("pillarbox queue list --dir ") {
+        assert_ne!(out.read_line(&mut text).unwrap(), 0, "{text}");
+    }
+    in_order(&text, STEPS);
+    in_order(&text, &["Ctrl-C", "carol@birch.example", "password ", "send     SMTP", "receive  POP3", "pop3s://"]);
+    let dir = text.rsplit_once("--dir ").unwrap().1.trim();
+    let queue = Command::new(env!("CARGO_BIN_EXE_pillarbox")).args(["queue", "list", "--dir", dir]).output().unwrap();
+    assert!(queue.status.success() && queue.stdout.is_empty(), "{queue:?}");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    out.read_to_string(&mut text).unwrap();
+    assert!(child.wait().unwrap().success(), "{text}");
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_interruption_half_way_leaves_nothing_behind() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut child = demo(scratch.path(), &["--once"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("1  To a neighbour") {
+        assert_ne!(out.read_line(&mut text).unwrap(), 0, "{text}");
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    out.read_to_string(&mut text).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_reader_that_goes_away_leaves_nothing_behind() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut child = demo(scratch.path(), &["--once"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("1  To a neighbour") {
+        assert_ne!(out.read_line(&mut text).unwrap(), 0, "{text}");
+    }
+    drop(out);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
