@@ -24,6 +24,7 @@ mod action;
 mod asked;
 mod config;
 mod conn;
+mod conns;
 mod delivery;
 mod event;
 mod intake;
@@ -37,7 +38,7 @@ mod transfer;
 mod welcome;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
 pub use action::{Accepted, Closed, ConnId, ConnIo, ListenerId, NodeAction, NodeInput, NodeStep};
@@ -46,6 +47,7 @@ pub use event::{Event, SessionKind};
 
 use asked::Question;
 use conn::{Conn, Dial, Pause, Phase, Speaker};
+use conns::Conns;
 use shared::{Deadlines, Shared};
 
 use crate::dns::{Resolver, ResolverStep};
@@ -59,8 +61,7 @@ use crate::time::{Mono, Now};
 pub struct Node {
     shared: Shared,
     profiles: welcome::Profiles,
-    /// A connection is taken out of its place while its session runs.
-    conns: BTreeMap<ConnId, Option<Box<Conn>>>,
+    conns: Conns,
     /// Connections to be run, each once.
     ready: VecDeque<ConnId>,
     deadlines: Deadlines,
@@ -89,7 +90,7 @@ impl Node {
         Self {
             profiles: welcome::Profiles::new(&config),
             shared: Shared::new(config, queue, resolver),
-            conns: BTreeMap::new(),
+            conns: Conns::default(),
             ready: VecDeque::new(),
             deadlines: Deadlines::default(),
             machines: None,
@@ -132,13 +133,13 @@ impl Node {
 
     /// A connection's buffers, for reading into and writing from; call [`touched`](Self::touched) afterwards.
     pub fn conn(&mut self, id: ConnId) -> Option<ConnIo<'_>> {
-        let conn = self.conns.get_mut(&id)?.as_mut()?;
+        let conn = self.conns.get(id)?;
         Some(ConnIo { rx: &mut conn.rx, tx: &mut conn.tx })
     }
 
     /// A connection's buffers were read into or written from: its session runs at the next poll.
     pub fn touched(&mut self, id: ConnId) {
-        let Some(Some(conn)) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get(id) else { return };
         if conn.phase == Phase::Open && !conn.queued {
             conn.queued = true;
             self.ready.push_back(id);
@@ -279,7 +280,7 @@ impl Node {
             conn.queued = true;
             self.ready.push_back(id);
         }
-        self.conns.insert(id, Some(conn));
+        self.conns.insert(id, conn);
     }
 
     fn dial(&mut self, now: Now, dial: Dial) {
@@ -293,7 +294,7 @@ impl Node {
     }
 
     fn dialed(&mut self, now: Now, id: ConnId, result: Result<(), alloc::string::String>) {
-        let Some(Some(conn)) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get(id) else { return };
         if conn.phase != Phase::Dialing {
             return;
         }
@@ -312,14 +313,14 @@ impl Node {
 
     /// A dial is given up: the host has nothing more to say about it.
     fn undialed(&mut self, now: Now, id: ConnId, why: &str) {
-        let Some(Some(mut conn)) = self.conns.remove(&id) else { return };
+        let Some(mut conn) = self.conns.remove(id) else { return };
         self.deadlines.set(id, conn.deadline.take(), None);
         conn.unreachable(&mut self.shared, now, why);
         self.machines = None;
     }
 
     fn closed(&mut self, now: Now, id: ConnId, how: Closed) {
-        let Some(Some(conn)) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get(id) else { return };
         match (how, conn.phase) {
             (_, Phase::Dialing) => self.undialed(now, id, "connection closed"),
             (Closed::Eof, Phase::Open) => {
@@ -337,14 +338,14 @@ impl Node {
     }
 
     fn forget(&mut self, id: ConnId) {
-        if let Some(Some(mut conn)) = self.conns.remove(&id) {
+        if let Some(mut conn) = self.conns.remove(id) {
             self.deadlines.set(id, conn.deadline.take(), None);
         }
     }
 
     /// A connection's deadline has come.
     fn expired(&mut self, now: Now, id: ConnId) {
-        let Some(Some(conn)) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get(id) else { return };
         conn.deadline = None;
         match conn.phase {
             Phase::Open => self.touched(id),
@@ -361,10 +362,10 @@ impl Node {
 
     /// Runs a session until it waits, and tells the host what changed.
     fn run(&mut self, now: Now, id: ConnId) {
-        let Some(mut conn) = self.conns.get_mut(&id).and_then(Option::take) else { return };
+        let Some(mut conn) = self.conns.take(id) else { return };
         conn.queued = false;
         if conn.phase != Phase::Open {
-            self.conns.insert(id, Some(conn));
+            self.conns.insert(id, conn);
             return;
         }
         let pause = conn.run(&mut self.shared, now);
@@ -396,7 +397,7 @@ impl Node {
         }
         self.deadlines.set(id, conn.deadline, deadline);
         conn.deadline = deadline;
-        self.conns.insert(id, Some(conn));
+        self.conns.insert(id, conn);
     }
 
     /// A session is over: its connection writes what is left, and closes.
@@ -408,12 +409,12 @@ impl Node {
         let linger = (!abort).then(|| now.mono + self.shared.config.limits.linger);
         self.deadlines.set(id, conn.deadline, linger);
         if abort {
-            self.conns.remove(&id);
+            self.conns.remove(id);
             return;
         }
         conn.deadline = linger;
         conn.phase = Phase::Closing;
-        self.conns.insert(id, Some(conn));
+        self.conns.insert(id, conn);
     }
 
     fn stored(&mut self, now: Now, token: Token, reply: StoreReply) {
@@ -427,33 +428,19 @@ impl Node {
                 }
             }
             Question::Reception(id, question) => {
-                let session = match self.conns.get_mut(&id) {
-                    Some(Some(conn)) => reception_of(conn),
-                    _ => None,
-                };
-                reception::stored(&mut self.shared, session, question, reply);
+                reception::stored(&mut self.shared, self.conns.reception(id), question, reply);
                 self.touched(id);
             }
             Question::Maildrop(id, question) => {
-                let session = match self.conns.get_mut(&id) {
-                    Some(Some(conn)) => maildrop_of(conn),
-                    _ => None,
-                };
-                maildrop::stored(&mut self.shared, session, question, reply);
+                maildrop::stored(&mut self.shared, self.conns.maildrop(id), question, reply);
                 self.touched(id);
             }
             Question::Delivery(id, question) => {
-                if let Some(Some(conn)) = self.conns.get_mut(&id) {
-                    delivery::stored(outgoing_of(conn), question, reply);
-                }
+                delivery::stored(self.conns.outgoing(id), question, reply);
                 self.touched(id);
             }
             Question::Operator(id, question) => {
-                let session = match self.conns.get_mut(&id) {
-                    Some(Some(conn)) => operator_of(conn),
-                    _ => None,
-                };
-                operator::stored(&mut self.shared, id, session, question, reply);
+                operator::stored(&mut self.shared, id, self.conns.operator(id), question, reply);
                 self.touched(id);
             }
             Question::Nobody => {}
@@ -464,11 +451,7 @@ impl Node {
         match then {
             resolve::Then::Row(row) => transfer::resolved(&mut self.shared, now, row, found),
             resolve::Then::Recipient(id, recipient) => {
-                let session = match self.conns.get_mut(&id) {
-                    Some(Some(conn)) => reception_of(conn),
-                    _ => None,
-                };
-                reception::resolved(&mut self.shared, session, recipient, found);
+                reception::resolved(&mut self.shared, self.conns.reception(id), recipient, found);
                 self.touched(id);
             }
         }
@@ -494,31 +477,19 @@ impl Node {
                 self.resolved(now, then, Err(reply));
             }
             Question::Reception(id, question) => {
-                let session = match self.conns.get_mut(&id) {
-                    Some(Some(conn)) => reception_of(conn),
-                    _ => None,
-                };
-                reception::refuse(&mut self.shared, session, question, replies::STORE_BUSY.reply());
+                reception::refuse(&mut self.shared, self.conns.reception(id), question, replies::STORE_BUSY.reply());
                 self.touched(id);
             }
             Question::Maildrop(id, question) => {
-                let session = match self.conns.get_mut(&id) {
-                    Some(Some(conn)) => maildrop_of(conn),
-                    _ => None,
-                };
-                maildrop::refuse(&mut self.shared, session, question);
+                maildrop::refuse(&mut self.shared, self.conns.maildrop(id), question);
                 self.touched(id);
             }
             Question::Delivery(id, question) => {
-                if let Some(Some(conn)) = self.conns.get_mut(&id) {
-                    delivery::busy(outgoing_of(conn), question);
-                }
+                delivery::busy(self.conns.outgoing(id), question);
                 self.touched(id);
             }
             Question::Operator(id, question) => {
-                if let Some(Some(conn)) = self.conns.get_mut(&id) {
-                    operator::busy(operator_of(conn), question);
-                }
+                operator::busy(self.conns.operator(id), question);
                 self.touched(id);
             }
             Question::Nobody => {}
@@ -541,9 +512,8 @@ impl Node {
         }
         self.draining = Some(deadline);
         self.machines = None;
-        let ids: alloc::vec::Vec<_> = self.conns.keys().copied().collect();
-        for id in ids {
-            let Some(Some(conn)) = self.conns.get_mut(&id) else { continue };
+        for id in self.conns.ids() {
+            let Some(conn) = self.conns.get(id) else { continue };
             // A delivery under way goes on; who brings or fetches mail is told at the next command.
             if conn.phase == Phase::Open && !matches!(conn.speaker, Speaker::Outgoing(_) | Speaker::Lookup(_)) {
                 conn.close(Close::Shutdown);
@@ -554,41 +524,13 @@ impl Node {
 
     /// Cuts off one connection that did not end in time.
     fn cut_one(&mut self, now: Now) -> bool {
-        let Some((&id, _)) = self.conns.first_key_value() else { return false };
+        let Some(id) = self.conns.first() else { return false };
         self.shared.out.push_back(NodeAction::Close { conn: id, abort: true });
-        if let Some(Some(mut conn)) = self.conns.remove(&id) {
+        if let Some(mut conn) = self.conns.remove(id) {
             self.deadlines.set(id, conn.deadline.take(), None);
             conn.done(&mut self.shared, now, End::Shutdown);
         }
         true
-    }
-}
-
-fn reception_of(conn: &mut Conn) -> Option<&mut reception::Reception> {
-    match &mut conn.speaker {
-        Speaker::Reception(session) => Some(session),
-        _ => None,
-    }
-}
-
-fn maildrop_of(conn: &mut Conn) -> Option<&mut maildrop::Maildrop> {
-    match &mut conn.speaker {
-        Speaker::Maildrop(session) => Some(session),
-        _ => None,
-    }
-}
-
-fn outgoing_of(conn: &mut Conn) -> Option<&mut delivery::Outgoing> {
-    match &mut conn.speaker {
-        Speaker::Outgoing(session) => Some(session),
-        _ => None,
-    }
-}
-
-fn operator_of(conn: &mut Conn) -> Option<&mut operator::Operator> {
-    match &mut conn.speaker {
-        Speaker::Operator(session) => Some(session),
-        _ => None,
     }
 }
 
