@@ -1,6 +1,6 @@
 //! `account`: who has a mailbox here.
 
-use std::io::{self, Read as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
@@ -156,6 +156,9 @@ pub(crate) fn fresh() -> Result<Zeroizing<String>, Failure> {
 /// One line of standard input, without its end.
 fn from_stdin() -> Result<Secret, Failure> {
     let cannot = |error: io::Error| Failure::new(format!("cannot read the password from standard input: {error}"));
+    if io::stdin().is_terminal() {
+        print::remark("the new password, in one line (it is shown as you type):");
+    }
     // Not through the buffer of std, which nobody wipes.
     let mut input = std::fs::File::from(io::stdin().as_fd().try_clone_to_owned().map_err(cannot)?);
     let mut line = Vec::with_capacity(LONGEST + 3);

@@ -15,6 +15,8 @@ pub(crate) struct Failure {
 enum Kind {
     /// What was asked for could not be done: exit code 1.
     Failed,
+    /// The same, told as places in a file.
+    Places,
     /// What was asked for makes no sense: exit code 2, as for a wrong option.
     Usage,
     /// The reader of our output went away: there is nobody to tell.
@@ -37,14 +39,24 @@ impl Failure {
         Self { what: format!("{place}: {}", self.what), ..self }
     }
 
+    /// Places in a file where something is wrong, a line each, as compilers show them: `file:line: what`.
+    pub(crate) fn places(lines: &[String]) -> Self {
+        Self { kind: Kind::Places, what: lines.join("\n") }
+    }
+
     /// Nobody reads our output any more.
     pub(crate) fn silent() -> Self {
         Self { kind: Kind::Silent, what: String::new() }
     }
 
-    /// There is something to say.
+    /// There is nothing to say.
     pub(crate) fn is_silent(&self) -> bool {
         self.kind == Kind::Silent
+    }
+
+    /// Each line begins with its place: nothing is to stand before it.
+    pub(crate) fn is_places(&self) -> bool {
+        self.kind == Kind::Places
     }
 
     /// The exit code.

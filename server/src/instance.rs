@@ -27,6 +27,9 @@ pub(crate) const CONTROL: &str = "control";
 /// Where the system says which DNS servers to ask.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
+/// Addresses with the names of what is there.
+pub(crate) type Addresses = Vec<(String, SocketAddr)>;
+
 /// What the configuration does not say.
 pub(crate) struct Options {
     /// Who hears what happens.
@@ -40,7 +43,7 @@ pub(crate) struct Options {
 /// A running server. Dropping it lets it run on; see [`join`](Self::join).
 pub(crate) struct Instance {
     /// What listens where, in the configuration's order, under the names of the ready line: `smtp`, `pop3s`, `smtp2`.
-    pub(crate) addresses: Vec<(String, SocketAddr)>,
+    pub(crate) addresses: Addresses,
     /// Stops it, or gives it another configuration.
     pub(crate) handle: Handle,
     thread: JoinHandle<io::Result<()>>,
@@ -156,7 +159,7 @@ pub(crate) fn node_config(config: &Config, tap: Option<Arc<dyn TapSink>>) -> nod
     }
 }
 
-fn bind(config: &Config) -> Result<(Vec<(String, SocketAddr)>, Vec<Listener>), Failure> {
+fn bind(config: &Config) -> Result<(Addresses, Vec<Listener>), Failure> {
     let (mut addresses, mut listeners, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
     for listener in &config.listeners {
         let bound = listen(listener.bind).map_err(|error| error.to_string());
@@ -172,7 +175,7 @@ fn bind(config: &Config) -> Result<(Vec<(String, SocketAddr)>, Vec<Listener>), F
             Err(error) => wrong.push(format!("{}:{}: {error}", config.file.display(), listener.line)),
         }
     }
-    if wrong.is_empty() { Ok((addresses, listeners)) } else { Err(Failure::new(wrong.join("\n"))) }
+    if wrong.is_empty() { Ok((addresses, listeners)) } else { Err(Failure::places(&wrong)) }
 }
 
 /// The protocol's name, with an `s` where TLS begins at once, and numbered from the second of its kind.

@@ -30,9 +30,11 @@ pub(crate) fn remark(text: impl fmt::Display) {
 
 /// Prints a failure on standard error.
 pub(crate) fn error(failure: &Failure) {
-    if !failure.is_silent() {
-        remark(format_args!("pillarbox: {failure}"));
+    if failure.is_silent() {
+        return;
     }
+    let name = if failure.is_places() { "" } else { "pillarbox: " };
+    remark(format_args!("{name}{failure}"));
 }
 
 /// The text with control characters made visible, so that no stranger's words move a cursor or forge a line.

@@ -30,6 +30,8 @@ pub(crate) fn serve(dir: &Path, runtime: Option<&str>) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
     let served = runtime.block_on(run(dir, config));
+    // After a second signal the instance is still at work, and nobody waits for it.
+    runtime.shutdown_background();
     log.flush();
     served
 }

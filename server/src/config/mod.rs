@@ -104,7 +104,7 @@ impl Config {
         })?;
         Self::parse(dir, &text).map_err(|problems| {
             let lines: Vec<_> = problems.iter().map(|problem| format!("{}:{problem}", file.display())).collect();
-            Failure::new(lines.join("\n"))
+            Failure::places(&lines)
         })
     }
 

@@ -27,10 +27,15 @@ impl<'a> Source<'a> {
     /// The file as a tree; `None` when it is not TOML, and the problems say where.
     pub(super) fn tree(&self) -> Option<DeTable<'a>> {
         let (tree, errors) = DeTable::parse_recoverable(self.text);
+        let mut last = 0;
         for error in &errors {
-            // The parser's explanation may have lines of its own; the first says what it is.
-            let what = error.message().lines().collect::<Vec<_>>().join("; ");
-            self.problem(self.line(&error.span().unwrap_or(0..0)), format!("this is not TOML: {what}"));
+            let line = self.line(&error.span().unwrap_or(0..0));
+            // What follows on the same line is an echo of the first.
+            if line != last {
+                let what = error.message().lines().collect::<Vec<_>>().join("; ");
+                self.problem(line, format!("this is not TOML: {what}"));
+            }
+            last = line;
         }
         errors.is_empty().then(|| tree.into_inner())
     }

@@ -85,7 +85,7 @@ fn check_and_serve_name_file_and_line() {
         for (key, what) in [("kind =", "not built yet"), ("cleartexte", "did you mean cleartext?")] {
             let line = text.lines().position(|line| line.contains(key)).unwrap() + 1;
             let place = format!("{}:{line}: ", folder.file().display());
-            let shown = said.err.lines().find(|line| line.contains(&place));
+            let shown = said.err.lines().find(|line| line.starts_with(&place));
             assert!(shown.is_some_and(|shown| shown.contains(what)), "{place}{what}: {}", said.err);
         }
     }

@@ -23,11 +23,12 @@ pub(crate) struct Said {
 
 /// Runs a command to its end.
 pub(crate) fn pillarbox(args: &[&str]) -> Said {
-    with_input(args, "")
+    run(args, "", &[])
 }
 
-pub(crate) fn with_input(args: &[&str], input: &str) -> Said {
+fn run(args: &[&str], input: &str, environment: &[(&str, &str)]) -> Said {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pillarbox"));
+    command.envs(environment.iter().copied());
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // A command that does not read it may be gone.
@@ -73,13 +74,19 @@ impl Folder {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Said {
-        self.with_input(args, "")
+        run(&self.at(args), "", &[])
     }
 
     pub(crate) fn with_input(&self, args: &[&str], input: &str) -> Said {
-        let mut all = args.to_vec();
-        all.extend(["--dir", self.path().to_str().unwrap()]);
-        with_input(&all, input)
+        run(&self.at(args), input, &[])
+    }
+
+    pub(crate) fn run_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Said {
+        run(&self.at(args), "", environment)
+    }
+
+    fn at<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
+        [args, &["--dir", self.path().to_str().unwrap()]].concat()
     }
 
     /// Runs a command that must succeed, and gives what it printed.
@@ -90,7 +97,16 @@ impl Folder {
     }
 
     pub(crate) fn serve(&self) -> Server {
-        Server::start(self)
+        Server::start(self, &[], true)
+    }
+
+    /// Its log fills a pipe that nobody empties.
+    pub(crate) fn serve_unread(&self) -> Server {
+        Server::start(self, &[], false)
+    }
+
+    pub(crate) fn serve_with(&self, environment: &[(&str, &str)]) -> Server {
+        Server::start(self, environment, true)
     }
 }
 
@@ -102,13 +118,16 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn start(folder: &Folder) -> Self {
+    fn start(folder: &Folder, environment: &[(&str, &str)], read: bool) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pillarbox"));
         command.args(["serve", "--dir", folder.path().to_str().unwrap()]).env("RUST_LOG", "debug");
+        command.envs(environment.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, log) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        if read {
+            let stderr = BufReader::new(child.stderr.take().unwrap());
+            thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        }
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         assert!(ready.starts_with("ready "), "{ready:?} {:?}", log.iter().collect::<Vec<_>>());

@@ -2,8 +2,9 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
 
-use crate::run::{Folder, Talk};
+use crate::run::{Folder, PATIENCE, Talk};
 
 #[test]
 fn the_ready_line_shows_what_can_be_connected_to() {
@@ -164,4 +165,51 @@ fn garbage_on_each_port_harms_nobody() {
     assert_eq!(status.code(), Some(0), "{log:#?}");
     assert!(log.iter().all(|line| !line.contains(char::is_control)), "{log:#?}");
     assert!(log.iter().all(|line| !line.contains("panicked")), "{log:#?}");
+}
+
+#[test]
+fn systemd_is_told_if_it_asked() {
+    let folder = Folder::quickstart("example.org");
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let heard = || {
+        let mut bytes = [0; 100];
+        let length = socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    let server = folder.serve_with(&[("NOTIFY_SOCKET", path.to_str().unwrap()), ("JOURNAL_STREAM", "1:1")]);
+    assert_eq!(heard(), "READY=1");
+    server.signal("TERM");
+    assert_eq!(heard(), "STOPPING=1");
+    let (status, log) = server.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(log[0].trim_start().starts_with("INFO smtp on "), "the journal knows the time: {log:?}");
+}
+
+#[test]
+fn a_filter_that_is_none_is_told() {
+    let folder = Folder::quickstart("example.org");
+    let said = folder.run_with(&["serve"], &[("RUST_LOG", "a=b=c")]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.err.contains("RUST_LOG"), "{said:?}");
+}
+
+#[test]
+fn nobody_needs_to_read_the_log() {
+    let folder = Folder::quickstart("example.org");
+    let server = folder.serve_unread();
+    // Twice what the pipe holds.
+    for _ in 0..100 {
+        let mut talk = Talk::new(server.address("smtp"));
+        talk.reply();
+        talk.smtp("HELO client.example", "250 ");
+        talk.smtp("MAIL FROM:<x@client.example>", "250 ");
+        for _ in 0..15 {
+            talk.smtp(&format!("RCPT TO:<{}@other.example>", "x".repeat(60)), "550 ");
+        }
+    }
+    assert_eq!(folder.ok(&["queue", "list"]), "");
+    server.signal("TERM");
+    assert_eq!(server.end().0.code(), Some(0));
 }
