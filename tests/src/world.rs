@@ -67,6 +67,9 @@ pub struct Machine {
     waits: bool,
     done: bool,
     answers: VecDeque<(Token, StoreReply)>,
+    /// Which ops are answered only when the story says so, and their answers.
+    slow: Option<fn(&StoreOp) -> bool>,
+    held: VecDeque<(Token, StoreReply)>,
 }
 
 /// One end of a connection.
@@ -121,6 +124,8 @@ impl World {
             waits: false,
             done: false,
             answers: VecDeque::new(),
+            slow: None,
+            held: VecDeque::new(),
         });
         self.machines.len() - 1
     }
@@ -141,6 +146,7 @@ impl World {
     pub fn kill(&mut self, machine: usize) {
         self.machines[machine].node = None;
         self.machines[machine].answers.clear();
+        self.machines[machine].held.clear();
         self.machines[machine].store.reopen();
         let plugs: Vec<_> =
             self.wires.keys().copied().filter(|plug| matches!(plug, Plug::Node(m, _) if *m == machine)).collect();
@@ -167,6 +173,28 @@ impl World {
     pub fn drain(&mut self, machine: usize, grace: Duration) {
         let deadline = self.now.mono + grace;
         self.input(machine, NodeInput::Drain { deadline });
+        self.run();
+    }
+
+    /// From now on the store of `machine` keeps its answers to the ops that `slow` names to itself, until it is told to
+    /// [`release`](Self::release) them.
+    pub fn hold(&mut self, machine: usize, slow: Option<fn(&StoreOp) -> bool>) {
+        self.machines[machine].slow = slow;
+    }
+
+    /// The oldest `count` answers that were held back come.
+    pub fn release(&mut self, machine: usize, count: usize) {
+        let machine = &mut self.machines[machine];
+        let released = machine.held.drain(..count.min(machine.held.len()));
+        machine.answers.extend(released);
+        self.run();
+    }
+
+    /// All answers that were held back come, the latest first.
+    pub fn release_reversed(&mut self, machine: usize) {
+        let machine = &mut self.machines[machine];
+        let released = machine.held.drain(..).rev();
+        machine.answers.extend(released);
         self.run();
     }
 
@@ -364,12 +392,14 @@ impl World {
         if drawn < self.trouble.busy {
             return self.input(index, NodeInput::Busy { token, op });
         }
+        let slow = self.machines[index].slow.is_some_and(|slow| slow(&op));
         let reply = if !safe && drawn < self.trouble.busy + self.trouble.failed {
             StoreReply::Failed(StoreError::Full)
         } else {
             self.machines[index].store.apply(op)
         };
-        self.machines[index].answers.push_back((token, reply));
+        let machine = &mut self.machines[index];
+        if slow { &mut machine.held } else { &mut machine.answers }.push_back((token, reply));
     }
 
     /// Moves what a node has to say to the other end.

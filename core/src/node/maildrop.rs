@@ -19,6 +19,8 @@ pub(super) struct Maildrop {
     conn: ConnId,
     pub(super) channel: Channel<Server>,
     account: Option<AccountId>,
+    /// Logins asked about. Only the answer about the last one counts: the session may have given up an earlier one.
+    logins: u64,
     /// Held from the answer to `Open` until `Commit` or `Release`.
     lock: Option<LockId>,
     entries: Arc<[MaildropEntry]>,
@@ -30,7 +32,7 @@ pub(super) struct Maildrop {
 #[derive(Debug)]
 pub(super) enum Question {
     /// Are these credentials good?
-    Authenticate { ticket: Ticket<AuthenticateAnswer>, login: String },
+    Authenticate { ticket: Ticket<AuthenticateAnswer>, login: String, number: u64 },
     /// Lock and list.
     Open { ticket: Ticket<OpenAnswer> },
     /// A range of a message.
@@ -41,17 +43,20 @@ pub(super) enum Question {
 
 impl Maildrop {
     pub(super) fn new(conn: ConnId, channel: Channel<Server>) -> Self {
-        Self { conn, channel, account: None, lock: None, entries: Arc::new([]), released: false }
+        Self { conn, channel, account: None, logins: 0, lock: None, entries: Arc::new([]), released: false }
     }
 
     pub(super) fn act(&mut self, shared: &mut Shared, action: Action) {
         match action {
             Action::Authenticate { ticket, mechanism: _, credentials } => {
+                self.account = None;
                 let Some(login) = shared.login(&credentials) else {
                     return self.answer(ticket, AuthenticateAnswer::Rejected);
                 };
                 let op = AccountOp::Authenticate { login: login.clone(), password: credentials.password };
-                self.ask(shared, Question::Authenticate { ticket, login }, StoreOp::Account(op));
+                self.logins += 1;
+                let number = self.logins;
+                self.ask(shared, Question::Authenticate { ticket, login, number }, StoreOp::Account(op));
             }
             Action::Open { ticket } => {
                 let Some(account) = self.account else { return self.answer(ticket, OpenAnswer::Unavailable) };
@@ -105,8 +110,8 @@ pub(super) fn stored(shared: &mut Shared, session: Option<&mut Maildrop>, questi
         return refuse(shared, session, question);
     }
     match (question, reply) {
-        (Question::Authenticate { ticket, login }, StoreReply::Account(AccountReply::Authenticated(account))) => {
-            let Some(session) = session else { return };
+        (Question::Authenticate { ticket, login, number }, StoreReply::Account(AccountReply::Authenticated(account))) => {
+            let Some(session) = session.filter(|session| session.logins == number) else { return };
             session.account = account;
             let conn = session.conn;
             let (event, answer) = match account {

@@ -1,7 +1,7 @@
 //! An SMTP server session's questions, turned into store operations and answered from the store's replies.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -31,15 +31,15 @@ pub(super) struct Reception {
     conn: ConnId,
     pub(super) channel: Channel<Server>,
     service: Service,
-    authenticated: bool,
     transaction: Option<Receiving>,
 }
 
 /// What is known of the transaction under way.
 struct Receiving {
     id: TransactionId,
-    /// Each recipient that was accepted, and what it stands for.
-    recipients: Vec<(Address, Target)>,
+    /// What each recipient stands for that we said yes to. Not all of them are the message's: a yes may come after the
+    /// session gave up waiting for it.
+    recipients: BTreeMap<Address, Target>,
     body: Intake,
 }
 
@@ -91,7 +91,7 @@ pub(super) struct Committing {
 
 impl Reception {
     pub(super) fn new(conn: ConnId, channel: Channel<Server>, service: Service) -> Self {
-        Self { conn, channel, service, authenticated: false, transaction: None }
+        Self { conn, channel, service, transaction: None }
     }
 
     pub(super) fn act(&mut self, shared: &mut Shared, wall: Wall, action: Action) {
@@ -132,7 +132,7 @@ impl Reception {
         if self.transaction.as_ref().is_none_or(|receiving| receiving.id != id) {
             self.discard(shared);
         }
-        self.transaction.get_or_insert_with(|| Receiving { id, recipients: Vec::new(), body: Intake::Empty })
+        self.transaction.get_or_insert_with(|| Receiving { id, recipients: BTreeMap::new(), body: Intake::Empty })
     }
 
     fn recipient(
@@ -150,7 +150,7 @@ impl Reception {
             place @ Place::Elsewhere(_) => {
                 let answer = match verdict(self.may_relay(), &place, None) {
                     Ok(()) => {
-                        self.receiving(shared, transaction).recipients.push((recipient, Target::Elsewhere));
+                        self.receiving(shared, transaction).recipients.insert(recipient, Target::Elsewhere);
                         RecipientAnswer::Accepted
                     }
                     Err(reply) => RecipientAnswer::Refused(reply),
@@ -160,17 +160,24 @@ impl Reception {
         }
     }
 
-    /// Only a user who logged in sends mail to other servers through us.
+    /// Only a user who logged in sends mail to other servers through us. Whether he did, the session alone knows: an
+    /// answer of the store may come when it is over with the question.
     fn may_relay(&self) -> bool {
-        self.service == Service::Submission && self.authenticated
+        self.service == Service::Submission && self.is_authenticated()
+    }
+
+    fn is_authenticated(&self) -> bool {
+        self.channel.session().client().authenticated.is_some()
     }
 
     fn commit(&mut self, shared: &mut Shared, wall: Wall, ticket: Ticket<CommitAnswer>, transaction: Transaction) {
-        let receiving = self.transaction.take().filter(|receiving| receiving.id == transaction.id);
-        let Some(mut receiving) = receiving else {
-            self.answer(ticket, CommitAnswer::Refused(replies::STORE_TROUBLE.reply()));
-            return;
+        let recipients = self.receiving(shared, transaction.id).targets(&transaction.recipients);
+        let (Some(mut receiving), Some(recipients)) = (self.transaction.take(), recipients) else {
+            // Nobody would get it, or not everybody: nothing of the kind is ever said yes to.
+            self.discard(shared);
+            return self.answer(ticket, CommitAnswer::Refused(replies::STORE_TROUBLE.reply()));
         };
+        let (deliveries, rows) = address(shared, wall, &transaction, recipients);
         let (body, charged) = match receiving.body.finish() {
             Ok(body) => body,
             Err(reply) => return self.answer(ticket, CommitAnswer::Refused(reply)),
@@ -179,7 +186,6 @@ impl Reception {
             Body::Staged(stage) => Some(stage),
             _ => None,
         };
-        let (deliveries, rows) = address(shared, wall, &transaction, receiving.recipients);
         let committing = Committing {
             ticket,
             id: transaction.id,
@@ -216,6 +222,16 @@ impl Reception {
     }
 }
 
+impl Receiving {
+    /// What these recipients of the message stand for, each once; `None` when there is none, or one that is not known.
+    fn targets(&mut self, recipients: &[Address]) -> Option<Vec<(Address, Target)>> {
+        let mut seen = BTreeSet::new();
+        let once = recipients.iter().filter(|recipient| seen.insert(*recipient));
+        let targets = once.map(|recipient| self.recipients.remove_entry(recipient)).collect::<Option<Vec<_>>>()?;
+        Some(targets).filter(|targets| !targets.is_empty())
+    }
+}
+
 /// The store's reply to a question of a session, which may be gone by now.
 pub(super) fn stored(shared: &mut Shared, session: Option<&mut Reception>, question: Question, reply: StoreReply) {
     if let StoreReply::Failed(error) = reply {
@@ -225,14 +241,17 @@ pub(super) fn stored(shared: &mut Shared, session: Option<&mut Reception>, quest
     match (question, reply) {
         (Question::Authenticate { ticket, login }, StoreReply::Account(AccountReply::Authenticated(account))) => {
             let Some(session) = session else { return };
-            session.authenticated = account.is_some();
             let conn = session.conn;
-            let (event, answer) = match account {
-                Some(_) => (Event::Authenticated { conn, login }, AuthenticateAnswer::Accepted),
-                None => (Event::NotAuthenticated { conn, login }, AuthenticateAnswer::Rejected),
-            };
-            shared.event(event);
-            session.answer(ticket, answer);
+            let already = session.is_authenticated();
+            if account.is_none() {
+                session.answer(ticket, AuthenticateAnswer::Rejected);
+                return shared.event(Event::NotAuthenticated { conn, login });
+            }
+            session.answer(ticket, AuthenticateAnswer::Accepted);
+            // Else the answer came too late, and the client was told to try again.
+            if !already && session.is_authenticated() {
+                shared.event(Event::Authenticated { conn, login });
+            }
         }
         (Question::StageOpen, StoreReply::Stage(StageReply::Opened(stage))) => {
             let wanted = session.is_some_and(|session| {
@@ -267,7 +286,11 @@ pub(super) fn resolved(
     let place = shared.config.routes.place(&address);
     let answer = match resolution.and_then(|found| verdict(session.may_relay(), &place, Some(&found)).map(|()| found)) {
         Ok(Resolution::Targets { accounts, others }) => {
-            session.receiving(shared, transaction).recipients.push((address, Target::Here { accounts, others }));
+            // The answer may belong to a transaction that is over, and must leave the next one alone.
+            if session.transaction.as_ref().is_none_or(|receiving| receiving.id <= transaction) {
+                let receiving = session.receiving(shared, transaction);
+                receiving.recipients.insert(address, Target::Here { accounts, others });
+            }
             RecipientAnswer::Accepted
         }
         Ok(Resolution::Unknown | Resolution::TooMany) => RecipientAnswer::Refused(replies::UNKNOWN_USER.reply()),

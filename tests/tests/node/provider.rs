@@ -75,7 +75,7 @@ pub(crate) fn submission(world: &mut World, name: &str) -> ClientId {
     let client = world.connect(0, 587);
     assert!(world.heard(client).starts_with("220 mx.amber.example"));
     world.say(client, "EHLO client.example", "250-");
-    let response = base64(&format!("\0{name}@amber.example\0{name}"));
+    let response = encoded(&format!("\0{name}@amber.example\0{name}"));
     world.say(client, &format!("AUTH PLAIN {response}"), "235");
     client
 }
@@ -111,7 +111,8 @@ pub(crate) fn fetch(world: &mut World, machine: usize, name: &str) -> Vec<String
     messages
 }
 
-fn base64(text: &str) -> String {
+/// In base64.
+pub(crate) fn encoded(text: &str) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for group in text.as_bytes().chunks(3) {
