@@ -37,6 +37,9 @@ pub struct World {
     /// It answers no datagram.
     pub dns_is_silent: bool,
     dns_streams: BTreeMap<Plug, Vec<u8>>,
+    scripts: BTreeMap<SocketAddr, Vec<&'static str>>,
+    /// What the servers that follow a script have left to say, by connection.
+    performances: Vec<VecDeque<&'static str>>,
     /// What happens to a store's op, in per cent: some are handed back, some fail.
     pub trouble: Trouble,
     trace: Vec<String>,
@@ -78,6 +81,8 @@ enum Plug {
     Node(usize, ConnId),
     Client(usize),
     Dns(u64),
+    /// A server that follows a script.
+    Script(usize),
 }
 
 #[derive(Default)]
@@ -103,6 +108,8 @@ impl World {
             dns,
             dns_is_silent: false,
             dns_streams: BTreeMap::new(),
+            scripts: BTreeMap::new(),
+            performances: Vec::new(),
             trouble: Trouble::default(),
             trace: Vec::new(),
         }
@@ -128,6 +135,18 @@ impl World {
             held: VecDeque::new(),
         });
         self.machines.len() - 1
+    }
+
+    /// Whoever connects to `address` hears the first of `lines`, and another one each time when he said something; at an
+    /// empty one the connection breaks. Lines are given as they travel.
+    pub fn script(&mut self, address: &str, lines: &[&'static str]) {
+        self.scripts.insert(address.parse().expect("an address and port"), lines.to_vec());
+    }
+
+    /// Connections that were made to servers that follow a script.
+    #[must_use]
+    pub fn performances(&self) -> usize {
+        self.performances.len()
     }
 
     /// The time.
@@ -355,8 +374,12 @@ impl World {
         match action {
             NodeAction::Dial { conn, to } => {
                 let peer = SocketAddr::new(self.machines[index].ip, 40_000);
-                let result = if self.plug(Plug::Node(index, conn), to, peer) { Ok(()) } else { Err("refused".into()) };
+                let plug = Plug::Node(index, conn);
+                let result = if self.plug(plug, to, peer) { Ok(()) } else { Err("refused".into()) };
                 self.input(index, NodeInput::Dialed { conn, result });
+                if let Some(&Plug::Script(number)) = self.wires.get(&plug) {
+                    self.perform(number, plug);
+                }
             }
             NodeAction::Flush(conn) => self.flush(index, conn),
             NodeAction::Interest { conn, read } => {
@@ -417,12 +440,25 @@ impl World {
         match to {
             Plug::Client(client) => self.clients[client].inbox.extend_from_slice(bytes),
             Plug::Dns(_) => self.ask_dns(from, to, bytes),
+            Plug::Script(number) => self.perform(number, from),
             Plug::Node(machine, conn) => {
                 let Some(node) = self.machines[machine].node.as_mut() else { return };
                 let Some(io) = node.conn(conn) else { return };
                 io.rx.extend_from_slice(bytes);
                 node.touched(conn);
             }
+        }
+    }
+
+    /// A server that follows a script says its next line to `to`.
+    fn perform(&mut self, number: usize, to: Plug) {
+        match self.performances[number].pop_front() {
+            None => {}
+            Some("") => {
+                self.unplug(to);
+                self.tell_closed(to, Closed::Error);
+            }
+            Some(line) => self.deliver(Plug::Script(number), line.as_bytes()),
         }
     }
 
@@ -451,6 +487,10 @@ impl World {
                 Plug::Node(index, node.accept(accepted))
             }
             None if to.port() == 53 => Plug::Dns(self.random.u64()),
+            None if self.scripts.contains_key(&to) => {
+                self.performances.push(self.scripts[&to].iter().copied().collect());
+                Plug::Script(self.performances.len() - 1)
+            }
             None => return false,
         };
         self.wires.insert(plug, other);
@@ -468,7 +508,7 @@ impl World {
         match plug {
             Plug::Client(client) => self.clients[client].closed = true,
             Plug::Node(machine, conn) => self.input(machine, NodeInput::Closed { conn, how }),
-            Plug::Dns(_) => {}
+            Plug::Dns(_) | Plug::Script(_) => {}
         }
     }
 }

@@ -22,6 +22,7 @@ pub(super) struct Outgoing {
     candidate: Candidate,
     /// The rows of the message under way.
     rows: Vec<QueueRow>,
+    /// Why the server is of no use, until it is of some.
     unusable: Option<Reply>,
     ready: bool,
     progress: bool,
@@ -69,7 +70,11 @@ impl Outgoing {
             }
             Action::Outcome(outcome) => {
                 let rows = core::mem::take(&mut self.rows);
-                self.progress = true;
+                // A server that is overloaded says so to each message; it need not hear of them all.
+                match outcome.replies.iter().find(|reply| reply.code() != 421) {
+                    Some(_) => self.progress = true,
+                    None => self.unusable = outcome.replies.first().cloned(),
+                }
                 for (row, reply) in rows.iter().zip(outcome.replies) {
                     transfer::outcome(shared, self.attempt, row, &self.host(), reply);
                 }
@@ -88,12 +93,14 @@ impl Outgoing {
 
     /// The session is over.
     pub(super) fn done(&mut self, shared: &mut Shared, now: Now, end: End) {
-        if !self.ready && self.unusable.is_none() {
+        let silent = !self.ready && self.unusable.is_none();
+        if silent {
             let status = Some(crate::smtp::EnhancedStatus(4, 4, 2));
             let words = alloc::format!("{} ended the session before mail: {end}", self.host());
             self.unusable = Some(Reply::new(451, status, words));
         }
-        self.finish(shared, now, end == End::Broken);
+        // A handshake that fails, in whatever way, is told by nothing but the end.
+        self.finish(shared, now, end == End::Broken || silent && end == End::Timeout);
     }
 
     fn finish(&mut self, shared: &mut Shared, now: Now, broken: bool) {
@@ -103,8 +110,8 @@ impl Outgoing {
         for row in core::mem::take(&mut self.rows) {
             transfer::outcome(shared, self.attempt, &row, &self.host(), replies::NO_CONNECTION.reply());
         }
-        let unusable = self.unusable.take().filter(|_| !self.ready);
-        let ended = Ended { candidate: self.candidate.clone(), unusable, progress: self.progress, broken };
+        let unusable = self.unusable.take().filter(|_| !self.progress);
+        let ended = Ended { candidate: self.candidate.clone(), unusable, progress: self.progress, broken: broken && !self.ready };
         transfer::ended(shared, now, self.attempt, ended);
     }
 

@@ -32,6 +32,8 @@ pub(super) const NO_ADDRESS_NOW: Words =
 pub(super) const MX_LOOP: Words =
     words(550, EnhancedStatus(5, 4, 6), "The domain's mail exchanger is this host, which does not serve it");
 pub(super) const BAD_ROUTE: Words = words(451, EnhancedStatus(4, 3, 5), "The configured route is not a host and port");
+pub(super) const ROUTE_UNKNOWN: Words =
+    words(451, EnhancedStatus(4, 3, 5), "The host of the configured route has no address");
 pub(super) const NO_CONNECTION: Words = words(451, EnhancedStatus(4, 4, 1), "No connection to any mail exchanger");
 
 /// What a peer is told of a store's failure.

@@ -37,8 +37,11 @@ struct Transfer {
     messages: VecDeque<Vec<QueueRow>>,
     /// Hosts still to be tried, best first.
     candidates: VecDeque<Candidate>,
-    /// What the last candidate said, for the rows that nobody took.
-    reply: Reply,
+    /// What the candidates said, for the rows that nobody took: a transient reply of one outweighs a permanent one of
+    /// another, since it may take them yet.
+    reply: Option<Reply>,
+    /// The way is a fixed one: what is wrong with it is the operator's to mend, and no reason to give up mail.
+    routed: bool,
     /// Local rows whose address is being resolved.
     resolving: usize,
     /// A host took messages, or refused them one by one.
@@ -63,9 +66,26 @@ pub(super) struct LocalRow {
     row: Box<QueueRow>,
 }
 
+impl Transfer {
+    fn heard(&mut self, reply: Reply) {
+        if reply.is_transient() || self.reply.as_ref().is_none_or(Reply::is_permanent) {
+            self.reply = Some(reply);
+        }
+    }
+
+    fn said(&self) -> Reply {
+        self.reply.clone().unwrap_or_else(|| replies::NO_CONNECTION.reply())
+    }
+}
+
 impl Transfers {
     pub(super) fn is_empty(&self) -> bool {
         self.under_way.is_empty()
+    }
+
+    /// Whether an attempt goes by a fixed route.
+    fn is_routed(&self, attempt: AttemptId) -> bool {
+        self.under_way.get(&attempt).is_some_and(|transfer| transfer.routed)
     }
 
     /// The next message of an attempt, if any is left.
@@ -79,7 +99,8 @@ pub(super) fn begin(shared: &mut Shared, now: Now, attempt: AttemptId, destinati
     let mut transfer = Transfer {
         messages: VecDeque::new(),
         candidates: VecDeque::new(),
-        reply: replies::NO_CONNECTION.reply(),
+        reply: None,
+        routed: matches!(destination, Destination::Route(_)),
         resolving: 0,
         reached: false,
         looking: false,
@@ -141,15 +162,18 @@ pub(super) fn looked_up(shared: &mut Shared, now: Now, lookup: LookupId, answer:
             Reply::new(451, Some(crate::smtp::EnhancedStatus(4, 4, 3)), alloc::format!("DNS: {why}"))
         }
     };
-    give_up(shared, now, attempt, &reply);
+    let routed = reply.is_permanent() && shared.transfers.is_routed(attempt);
+    give_up(shared, now, attempt, &if routed { replies::ROUTE_UNKNOWN.reply() } else { reply });
 }
 
 fn hosts_found(shared: &mut Shared, now: Now, attempt: AttemptId, mut hosts: Vec<dns::MxHost>) {
     // A route names its port; a domain's exchangers are all on the port of mail.
     let port = port(shared, attempt);
-    // RFC 5321 §5.1: we, and whoever is not preferred to us, are no way to the destination.
+    // RFC 5321 §5.1: we, and whoever is not preferred to us, are no way to the destination. A route may well lead to
+    // another server on this host.
     let ours = shared.config.hostname.as_str();
-    if let Some(own) = hosts.iter().find(|host| host.name.eq_ignore_ascii_case(ours)).map(|host| host.preference) {
+    let own = hosts.iter().filter(|_| !shared.transfers.is_routed(attempt));
+    if let Some(own) = { own }.find(|host| host.name.eq_ignore_ascii_case(ours)).map(|host| host.preference) {
         hosts.retain(|host| host.preference < own);
         if hosts.is_empty() {
             return give_up(shared, now, attempt, &replies::MX_LOOP.reply());
@@ -186,13 +210,16 @@ fn found(shared: &mut Shared, now: Now, attempt: AttemptId, candidates: VecDeque
 fn next(shared: &mut Shared, now: Now, attempt: AttemptId) {
     let Some(transfer) = shared.transfers.under_way.get_mut(&attempt) else { return };
     if transfer.messages.is_empty() {
-        let said = Said::ours(transfer.reply.clone());
-        return end(shared, now, attempt, AttemptEnd::Reached(said));
+        // Every row has its outcome; and if that was nothing but 421, the destination is better left alone for a while.
+        let said = Said::ours(transfer.said());
+        let useless = transfer.reply.is_some() && !transfer.reached;
+        let outcome = if useless { AttemptEnd::Unreachable(said) } else { AttemptEnd::Reached(said) };
+        return end(shared, now, attempt, outcome);
     }
     match transfer.candidates.pop_front() {
         Some(candidate) => shared.dials.push_back(Dial::Delivery { attempt, candidate }),
         None => {
-            let reply = transfer.reply.clone();
+            let reply = transfer.said();
             give_up(shared, now, attempt, &reply);
         }
     }
@@ -203,9 +230,9 @@ pub(super) struct Ended {
     pub(super) candidate: Candidate,
     /// Why it was of no use, if it was of none.
     pub(super) unusable: Option<Reply>,
-    /// It took at least one message's recipients, or refused them one by one.
+    /// It took at least one message's recipients, or refused them one by one; a 421 to all of them is no progress.
     pub(super) progress: bool,
-    /// It broke, as it does when a TLS handshake fails.
+    /// It broke, or a TLS handshake failed or had no end.
     pub(super) broken: bool,
 }
 
@@ -215,7 +242,7 @@ pub(super) fn ended(shared: &mut Shared, now: Now, attempt: AttemptId, ended: En
     let Ended { candidate, unusable, progress, broken } = ended;
     transfer.reached |= progress;
     if let Some(reply) = unusable {
-        transfer.reply = reply.clone();
+        transfer.heard(reply.clone());
         let why = reply.to_string();
         shared
             .event(Event::Unreachable { host: alloc::format!("{} [{}]", candidate.host, candidate.address.ip()), why });
@@ -252,16 +279,17 @@ pub(super) fn outcome(shared: &mut Shared, attempt: AttemptId, row: &QueueRow, h
 /// Nobody is left to ask: a permanent reply is every row's own, a transient one is the destination's.
 fn give_up(shared: &mut Shared, now: Now, attempt: AttemptId, reply: &Reply) {
     let said = Said::ours(reply.clone());
+    let reached = shared.transfers.under_way.get(&attempt).is_some_and(|transfer| transfer.reached);
     while let Some(rows) = shared.transfers.message(attempt) {
         for row in rows {
-            if reply.is_permanent() {
+            // Who took mail a moment ago does not mean it for ever.
+            if reply.is_permanent() && !reached {
                 shared.queue.settled(attempt, row.id, RowResult::Refused(said.clone()));
             }
             let (recipient, reply) = (row.recipient, reply.clone());
             shared.event(Event::Attempted { row: row.id, recipient, host: String::new(), reply });
         }
     }
-    let reached = shared.transfers.under_way.get(&attempt).is_some_and(|transfer| transfer.reached);
     end(shared, now, attempt, if reached { AttemptEnd::Reached(said) } else { AttemptEnd::Unreachable(said) });
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on may panic")]
 
 mod chaos;
+mod exchangers;
 mod late;
 mod mail;
 mod provider;
