@@ -111,7 +111,12 @@ impl Outgoing {
             transfer::outcome(shared, self.attempt, &row, &self.host(), replies::NO_CONNECTION.reply());
         }
         let unusable = self.unusable.take().filter(|_| !self.progress);
-        let ended = Ended { candidate: self.candidate.clone(), unusable, progress: self.progress, broken: broken && !self.ready };
+        let ended = Ended {
+            candidate: self.candidate.clone(),
+            unusable,
+            progress: self.progress,
+            broken: broken && !self.ready,
+        };
         transfer::ended(shared, now, self.attempt, ended);
     }
 

@@ -110,7 +110,10 @@ pub(super) fn stored(shared: &mut Shared, session: Option<&mut Maildrop>, questi
         return refuse(shared, session, question);
     }
     match (question, reply) {
-        (Question::Authenticate { ticket, login, number }, StoreReply::Account(AccountReply::Authenticated(account))) => {
+        (
+            Question::Authenticate { ticket, login, number },
+            StoreReply::Account(AccountReply::Authenticated(account)),
+        ) => {
             let Some(session) = session.filter(|session| session.logins == number) else { return };
             session.account = account;
             let conn = session.conn;
