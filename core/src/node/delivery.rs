@@ -1,5 +1,6 @@
 //! An SMTP client session of a delivery attempt: fed with the attempt's messages, its outcomes given to the queue.
 
+use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
 use super::shared::Shared;
@@ -121,7 +122,7 @@ impl Outgoing {
     }
 
     fn host(&self) -> alloc::string::String {
-        alloc::format!("{} [{}]", self.candidate.host, self.candidate.address.ip())
+        self.candidate.to_string()
     }
 
     fn envelope(&self) -> Option<Envelope> {

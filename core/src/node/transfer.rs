@@ -12,6 +12,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 use super::conn::Dial;
@@ -57,6 +58,18 @@ pub(super) struct Candidate {
     pub(super) address: SocketAddr,
     /// Whether STARTTLS is tried: not again after it broke a connection.
     pub(super) tls: bool,
+}
+
+/// Its name and its address; where the name is an address, that alone.
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ip = self.address.ip();
+        match self.host.parse::<IpAddr>() {
+            Ok(_) => write!(f, "[{ip}]"),
+            Err(_) if self.host.starts_with('[') => write!(f, "[{ip}]"),
+            Err(_) => write!(f, "{} [{ip}]", self.host),
+        }
+    }
 }
 
 /// A local row whose address is being resolved.
@@ -244,8 +257,7 @@ pub(super) fn ended(shared: &mut Shared, now: Now, attempt: AttemptId, ended: En
     if let Some(reply) = unusable {
         transfer.heard(reply.clone());
         let why = reply.to_string();
-        shared
-            .event(Event::Unreachable { host: alloc::format!("{} [{}]", candidate.host, candidate.address.ip()), why });
+        shared.event(Event::Unreachable { host: candidate.to_string(), why });
         if broken && candidate.tls && shared.config.delivery.tls.is_some() {
             // Opportunistic (RFC 7435): what TLS breaks is tried once more without it.
             let again = Candidate { tls: false, ..candidate };
