@@ -81,14 +81,7 @@ impl Instance {
         Ok(Self { addresses, handle, thread, store, data: config.data.clone() })
     }
 
-    /// Where the first listener of this name is.
-    #[allow(dead_code)]
-    pub(crate) fn address(&self, name: &str) -> Option<SocketAddr> {
-        self.addresses.iter().find(|(other, _)| other == name).map(|(_, address)| *address)
-    }
-
     /// Begins to stop: idle sessions are told so at once, the others have `grace`.
-    #[allow(dead_code)]
     pub(crate) fn drain(&self, grace: Duration) {
         self.handle.drain(grace);
     }

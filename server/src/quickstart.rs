@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::admin::Desk;
 use crate::certificate::SelfSigned;
-use crate::config::{Config, FILE, domain};
+use crate::config::{Config, FILE, domain, hostname};
 use crate::failure::Failure;
 use crate::{account, alias, certificate, print};
 
@@ -78,9 +78,8 @@ struct Service {
 impl Plan {
     fn new(args: &Quickstart) -> Result<Self, Failure> {
         let domain = domain(&args.domain).map_err(|what| Failure::usage(format!("--domain: {what}")))?;
-        let hostname = args.hostname.clone().unwrap_or_else(|| format!("mx.{domain}"));
-        let hostname =
-            crate::config::domain(&hostname).map_err(|what| Failure::usage(format!("--hostname: {what}")))?;
+        let name = args.hostname.clone().unwrap_or_else(|| format!("mx.{domain}"));
+        let hostname = hostname(&name).map_err(|what| Failure::usage(format!("--hostname: {what}")))?;
         let mut accounts: Vec<Address> = Vec::new();
         for name in &args.accounts {
             let full = if name.contains('@') { name.clone() } else { format!("{name}@{domain}") };

@@ -36,7 +36,7 @@ const DNS_PORT: u16 = 53;
 pub(super) fn config(dir: &Path, source: &Source<'_>) -> Option<Config> {
     let tree = source.tree()?;
     let mut file = Table::root(source, &tree);
-    let hostname = file.need("hostname", "hostname = \"mx.example.org\"").and_then(|item| item.parsed(domain));
+    let hostname = file.need("hostname", "hostname = \"mx.example.org\"").and_then(|item| item.parsed(hostname));
     let domains = domains(&mut file);
     let data = data(dir, &mut file);
     runtime(file.table("runtime").unwrap_or_else(|| Table::empty(source, "[runtime]")));
@@ -71,6 +71,12 @@ pub(crate) fn domain(text: &str) -> Result<String, String> {
     let Ok(Domain::Name(name)) = name.parse::<Domain>() else { return Err(wrong()) };
     let numeric = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
     if numeric { Err(wrong()) } else { Ok(name) }
+}
+
+/// A host's name in lower case. It is said in greetings, before anything but ASCII is agreed upon.
+pub(crate) fn hostname(text: &str) -> Result<String, String> {
+    let name = domain(text)?;
+    if name.is_ascii() { Ok(name) } else { Err(format!("{text:?} is not ASCII: write it as A-labels, xn--…")) }
 }
 
 fn domains(file: &mut Table<'_>) -> Option<Vec<String>> {

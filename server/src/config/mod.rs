@@ -6,7 +6,7 @@ mod tests;
 mod toml;
 mod units;
 
-pub(crate) use self::check::domain;
+pub(crate) use self::check::{domain, hostname};
 
 use std::fmt;
 use std::net::SocketAddr;

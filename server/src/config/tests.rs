@@ -77,7 +77,7 @@ fn most_of_it_may_be_left_out() {
 #[test]
 fn what_is_unusual_is_taken_as_meant() {
     right("servers = []", "servers = [\"127.0.0.1:5353\", \"::1\"]");
-    right("\"mx.example.org\"", "\"mx.bücher.example\"");
+    right("[\"example.org\"]", "[\"bücher.example\", \"xn--bcher-kva.example\"]");
     right("workers = 0", "workers = 1");
     right("\"partner.example\"", "\"*\"");
     right("\"smtp://127.0.0.1:2626\"", "\"smtp://[::1]\"");
@@ -107,6 +107,7 @@ fn each_problem_is_shown_where_it_is() {
         ("\"mx.example.org\"", "\"-mx\"", "1: hostname: \"-mx\" is not a domain name, like \"example.org\""),
         ("\"mx.example.org\"", "\"192.0.2.1\"", "1: hostname: \"192.0.2.1\" is not a domain name"),
         ("\"mx.example.org\"", "\"[192.0.2.1]\"", "1: hostname: \"[192.0.2.1]\" is not a domain name"),
+        ("\"mx.example.org\"", "\"mx.bücher.example\"", "1: hostname: \"mx.bücher.example\" is not ASCII: "),
         ("\"mx.example.org\"", "\"mx example\"", "1: hostname: \"mx example\" is not a domain name"),
         ("\"mx.example.org\"", "\"mx\\r\\nX: y\"", "1: hostname: \"mx\\r\\nX: y\" is not a domain name"),
         ("[\"example.org\"]", "\"example.org\"", "2: domains: expected a list in brackets, not a text"),
