@@ -22,12 +22,8 @@ use pillarbox_store::{DiskStore, OpenError};
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::instance::{CONTROL, open_store};
+use crate::instance::{CONTROL, PATIENCE, PAUSE, not_opened};
 
-/// How long to wait for a server that begins or stops: a little longer than it may take to drain.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How often to look meanwhile.
-const PAUSE: Duration = Duration::from_millis(50);
 /// How long the server may be silent. The machine's own patience ends before.
 const SILENCE: Duration = Duration::from_secs(75);
 
@@ -123,8 +119,7 @@ impl Desk {
                     return reply;
                 }
                 Err(OpenError::Locked(_)) if begun.elapsed() < PATIENCE => thread::sleep(PAUSE),
-                // Says who has it.
-                Err(_) => drop(open_store(&self.config.data, options())?),
+                Err(error) => return Err(not_opened(&self.config.data, &error)),
             }
         }
     }

@@ -7,14 +7,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pillarbox_core::node::{self, Protocol, Service, TapSink, TlsMode};
 use pillarbox_core::router::Routes;
 use pillarbox_core::tls::rustls::RustlsClient;
 use pillarbox_core::{dns, queue};
 use pillarbox_runtime::{
-    Events, Gate, GateLimits, Handle, Listener, Setup, Surroundings, listen, listen_unix, raise_open_files, seed,
+    Events, Gate, GateLimits, Handle, Listener, Setup, Surroundings, connect_unix, listen, listen_unix,
+    raise_open_files, seed,
 };
 use pillarbox_store::{DiskStore, OpenError};
 
@@ -23,6 +24,12 @@ use crate::failure::Failure;
 
 /// The control socket's name in the data folder.
 pub(crate) const CONTROL: &str = "control";
+
+/// How long to wait for another process that has the folder: a little longer than a server may take to drain.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How often to look meanwhile.
+pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where the system says which DNS servers to ask.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -57,7 +64,7 @@ impl Instance {
     /// # Errors
     /// When the folder is in use, a port cannot be bound, and whatever else stands in the way.
     pub(crate) fn start(config: &Config, options: Options) -> Result<Self, Failure> {
-        let store = open_store(&config.data, options.store)?;
+        let store = open_store(&config.data, &options.store)?;
         let (addresses, mut listeners) = bind(config)?;
         let control = listen_unix(&config.data, CONTROL).map_err(|error| Failure::new(error.to_string()))?;
         listeners.push(Listener::Unix(control));
@@ -103,12 +110,27 @@ impl Instance {
     }
 }
 
-/// Opens the store in the data folder and takes its lock.
+/// Opens the store in the data folder and takes its lock. A command that has it for a moment is waited for, a running
+/// server is not.
 ///
 /// # Errors
 /// When another process has it, and what else can be wrong with it.
-pub(crate) fn open_store(data: &Path, options: pillarbox_store::Options) -> Result<Arc<DiskStore>, Failure> {
-    DiskStore::open(data, options).map_err(|error| match error {
+fn open_store(data: &Path, options: &pillarbox_store::Options) -> Result<Arc<DiskStore>, Failure> {
+    let begun = Instant::now();
+    loop {
+        match DiskStore::open(data, options.clone()) {
+            Ok(store) => return Ok(store),
+            Err(OpenError::Locked(_)) if begun.elapsed() < PATIENCE && connect_unix(data, CONTROL).is_err() => {
+                thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(not_opened(data, &error)),
+        }
+    }
+}
+
+/// Why a store could not be opened, in words that say what to do.
+pub(crate) fn not_opened(data: &Path, error: &OpenError) -> Failure {
+    match error {
         OpenError::Locked(_) => {
             let pid = std::fs::read_to_string(data.join("lock")).unwrap_or_default();
             let pid = pid.trim();
@@ -119,7 +141,7 @@ pub(crate) fn open_store(data: &Path, options: pillarbox_store::Options) -> Resu
             ))
         }
         error => Failure::new(format!("cannot open {}: {error}", data.display())),
-    })
+    }
 }
 
 /// The same configuration in the shape that a node wants.

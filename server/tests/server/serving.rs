@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 
+use rustix::fs::{FlockOperation, flock};
+
 use crate::run::{Folder, PATIENCE, Talk};
 
 #[test]
@@ -41,6 +43,21 @@ fn one_folder_has_one_server() {
     assert_eq!((second.code, second.out.as_str()), (Some(1), ""), "{second:?}");
     assert!(second.err.contains("is in use by another pillarbox"), "{second:?}");
     assert!(server.connect("smtp").reply().starts_with("220 "), "the first goes on");
+    server.stop();
+}
+
+#[test]
+fn a_command_that_has_the_folder_for_a_moment_is_waited_for() {
+    let folder = Folder::quickstart("example.org");
+    let lock = std::fs::File::open(folder.path().join("data/lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let (server, list) = std::thread::scope(|scope| {
+        let server = scope.spawn(|| folder.serve());
+        let list = scope.spawn(|| folder.ok(&["account", "list"]));
+        drop(lock);
+        (server.join().unwrap(), list.join().unwrap())
+    });
+    assert_eq!(list, "alice@example.org\nbob@example.org\n");
     server.stop();
 }
 
