@@ -4,6 +4,7 @@
 
 use pillarbox_core::session::LayerInfo;
 
+use super::gloss::Glossary;
 use super::screen::{Screen, Style};
 use crate::failure::Failure;
 
@@ -13,6 +14,8 @@ const HEADER_LINES: usize = 22;
 const BODY_LINES: usize = 10;
 /// A body of which only this many lines more would be hidden is shown whole.
 const SLACK: usize = 3;
+/// Where the meaning of a line begins, when the line is not longer.
+const GLOSS_COLUMN: usize = 38;
 /// Attached files that are named.
 const FILES: usize = 5;
 /// Characters of a line that are shown.
@@ -111,12 +114,13 @@ impl Dialogue {
         self.lines.splice(..at, [note]);
     }
 
-    /// Prints it.
+    /// Prints it, with `glossed` the meaning of its words beside them.
     ///
     /// # Errors
     /// When nobody reads it any more.
-    pub(super) fn show(&self, screen: Screen) -> Result<(), Failure> {
+    pub(super) fn show(&self, screen: Screen, glossed: bool) -> Result<(), Failure> {
         let width = self.names.iter().map(|name| name.chars().count()).max().unwrap_or_default().max(5);
+        let mut glossary = Glossary::default();
         for line in &self.lines {
             let (who, text, plain) = match line {
                 Line::Said(who, text) => (*who, text, false),
@@ -130,7 +134,12 @@ impl Dialogue {
             let letter = if who == Who::Client { "C: " } else { "S: " };
             let name = format!("  {:>width$}  ", self.names[who as usize]);
             let text_style = if plain { Style::Plain } else { style };
-            screen.line(&[(Style::Dim, &name), (style, letter), (text_style, text)])?;
+            let meaning = (glossed && !plain).then(|| glossary.gloss(who, text)).flatten().map(|meaning| {
+                let length = text.chars().count();
+                format!("{:pad$}  {meaning}", "", pad = GLOSS_COLUMN.saturating_sub(length))
+            });
+            let meaning = meaning.as_deref().unwrap_or_default();
+            screen.line(&[(Style::Dim, &name), (style, letter), (text_style, text), (Style::Note, meaning)])?;
         }
         Ok(())
     }

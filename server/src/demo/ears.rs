@@ -135,7 +135,10 @@ pub(super) fn remark(heard: &Heard) -> Option<String> {
             let from = reverse_path.as_ref().map(ToString::to_string).unwrap_or_default();
             format!("took {size} octets from <{from}>: {delivered} into mailboxes here, {queued} into the queue")
         }
-        Event::Attempted { recipient, host, reply, .. } => format!("brought mail for {recipient} to {host}: {reply}"),
+        Event::Attempted { recipient, host, reply, .. } if reply.is_positive() => {
+            format!("brought mail for {recipient} to {host}: {reply}")
+        }
+        Event::Attempted { recipient, reply, .. } => format!("could not bring mail for {recipient}: {reply}"),
         Event::Bounced { recipient, reply, .. } => format!("gave up on {recipient}: {reply}"),
         Event::Unreachable { host, why } => format!("cannot use {host}: {why}"),
         Event::Removed { messages, .. } => format!("{messages} removed from a maildrop"),

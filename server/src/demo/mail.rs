@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use crate::failure::Failure;
 
-/// Octets of a user's message at most: what the servers take.
-pub(super) const LARGEST: u64 = 50 << 20;
+/// Octets of a user's message at most: what the servers take, with room for what they add.
+const LARGEST: u64 = 49 << 20;
 /// Octets of a line at most, without its end (RFC 5322 §2.1.1).
 const LINE: usize = 998;
 
@@ -70,6 +70,12 @@ impl Message {
         if bytes.is_empty() {
             return Err("it is empty; a message begins with a header, like \"Subject: Hello\"".to_owned());
         }
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            return Err("it begins with a byte order mark: save it without".to_owned());
+        }
+        if bytes.starts_with(b"From ") {
+            return Err("it is an mbox: its first line, \"From …\", is no part of the message; remove it".to_owned());
+        }
         for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.contains(&b'\r') {
@@ -93,7 +99,7 @@ impl Message {
         }
         let bytes = crlf(bytes);
         if bytes.len() as u64 > LARGEST {
-            return Err(format!("it is larger than the {} MB that the servers take", LARGEST >> 20));
+            return Err(format!("it is larger than {} MB", LARGEST >> 20));
         }
         Ok(Self(bytes.into()))
     }
@@ -161,6 +167,8 @@ mod tests {
             (&b""[..], "it is empty"),
             (b"Hello Bob\n\nBye\n", "no header field"),
             (b"\nBye\n", "no header field"),
+            (b"\xef\xbb\xbfA: b\n\nx\n", "byte order mark"),
+            (b"From alice Mon Jan\nA: b\n\nx\n", "an mbox"),
             (b"A: b\n\nx\0y", "line 3 has a NUL"),
             (b"A: b\n\nx\ry\n", "line 3 has a CR"),
             (&[b"A: b\n\n".as_slice(), &[b'x'; 999]].concat(), "line 3 has 999 octets"),

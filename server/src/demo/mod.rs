@@ -12,6 +12,7 @@
 mod agent;
 mod dialogue;
 mod ears;
+mod gloss;
 mod mail;
 mod names;
 mod screen;
@@ -62,6 +63,7 @@ pub(crate) fn demo(args: &Demo) -> Result<(), Failure> {
     play(&mut stage, screen, &mail, args)?;
     let dir = stage.dir().to_owned();
     stage.strike()?;
+    screen.gap()?;
     screen.line(&[(Style::Dim, &format!("Both servers have stopped, and {} is removed.", dir.display()))])
 }
 
@@ -119,7 +121,7 @@ fn invite(stage: &Stage, screen: Screen) -> Result<(), Failure> {
     screen.gap()?;
     for (agent, provider) in [(&stage.alice, &stage.amber), (&stage.bob, &stage.amber), (&stage.carol, &stage.birch)] {
         let [_, submission, submissions, pop3, pop3s] = provider.ports;
-        let (user, password) = (agent.address.to_string(), format!("   password {}", agent.password));
+        let (user, password) = (format!("{:21}", agent.address.to_string()), format!("password {}", agent.password));
         screen.line(&[(Style::Strong, "  "), (Style::Strong, &user), (Style::Plain, &password)])?;
         let host = provider.address;
         let send = format!("      send     SMTP {host} port {submission} (STARTTLS) or {submissions} (TLS)");

@@ -51,7 +51,9 @@ impl Records {
     pub(super) fn serve(self, heard: impl Fn(Asked) + Send + Sync + 'static) -> Result<SocketAddr, Failure> {
         let failed = |error: io::Error| Failure::new(format!("cannot start a name server on loopback: {error}"));
         let (datagrams, streams, address) = sockets().map_err(failed)?;
-        let server = Arc::new(Server { responder: Responder::new(self.zones), shown: self.shown, heard });
+        // The root: of every other name it is certain that there is none, and mail for it comes back at once.
+        let zones = self.zones.into_iter().chain([Zone::new(".")]);
+        let server = Arc::new(Server { responder: Responder::new(zones), shown: self.shown, heard });
         let other = Arc::clone(&server);
         let thread = |name: &str| thread::Builder::new().name(name.to_owned());
         thread("names").spawn(move || server.datagrams(&datagrams)).map_err(failed)?;

@@ -19,6 +19,8 @@ pub(super) enum Style {
     Strong,
     /// What is said beside.
     Dim,
+    /// What something means.
+    Note,
     /// A client's words.
     Client,
     /// A server's words.
@@ -109,6 +111,7 @@ impl Style {
             Self::Plain => ("", ""),
             Self::Strong => ("\x1b[1m", "\x1b[0m"),
             Self::Dim => ("\x1b[2m", "\x1b[0m"),
+            Self::Note => ("\x1b[2;3m", "\x1b[0m"),
             Self::Client => ("\x1b[36m", "\x1b[0m"),
             Self::Server => ("\x1b[33m", "\x1b[0m"),
             Self::Names => ("\x1b[35m", "\x1b[0m"),

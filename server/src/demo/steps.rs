@@ -52,7 +52,7 @@ fn neighbour(stage: &mut Stage, scene: &Scene<'_>) -> Result<(), Failure> {
         "alice writes to bob. Both have their mailbox at amber.example, so her mail program hands the message in there, and \
          the server puts it straight into bob's mailbox. First they agree on TLS; then alice logs in; then comes the \
          envelope (MAIL, RCPT), and then the message. A line of it that begins with a dot gets a second one on the way, \
-         since a dot alone ends the message.",
+         since a dot alone ends the message; the other side takes it off again.",
     )?;
     scene.submit(&stage.alice, &stage.bob.address, false)?;
     scene.accepted(&stage.ears, "amber", [1, 0])?;
@@ -167,7 +167,7 @@ impl Scene<'_> {
         if folded && result.is_ok() {
             dialogue.fold("MAIL", "greeting, STARTTLS and login");
         }
-        self.show(&title, &dialogue)?;
+        self.show(&title, &dialogue, !folded)?;
         let reply = result?;
         verify::expect(reply.is_positive(), &format!("{} to take the message", from.host), &reply)
     }
@@ -224,10 +224,10 @@ impl Scene<'_> {
             let question = format!("{:22} ", one.question);
             self.screen.line(&[
                 (Style::Dim, "  amber  "),
-                (Style::Names, "?: "),
+                (Style::Names, "Q: "),
                 (Style::Names, &question),
                 (Style::Dim, "  DNS  "),
-                (Style::Names, "=: "),
+                (Style::Names, "A: "),
                 (Style::Names, &answers),
             ])?;
         }
@@ -236,7 +236,7 @@ impl Scene<'_> {
         }
         let birch = &stage.birch;
         let title = format!("amber → {}, SMTP, {}:{}", birch.hostname, birch.address, birch.ports[0]);
-        self.show(&title, &dialogue)
+        self.show(&title, &dialogue, false)
     }
 
     /// Fetches the message, shows and verifies it.
@@ -252,7 +252,7 @@ impl Scene<'_> {
             dialogue.fold("STAT", "greeting, STLS and login");
         }
         let title = format!("{} → {}, POP3, {}", agent.name, agent.host, agent.pop3);
-        self.show(&title, &dialogue)?;
+        self.show(&title, &dialogue, !folded)?;
         let mut messages = result?;
         let count = messages.len();
         let message = messages.pop().filter(|_| count == 1);
@@ -260,9 +260,9 @@ impl Scene<'_> {
         message.ok_or_else(|| verify::unexpected(&expected, &count))
     }
 
-    fn show(&self, title: &str, dialogue: &Dialogue) -> Result<(), Failure> {
+    fn show(&self, title: &str, dialogue: &Dialogue, glossed: bool) -> Result<(), Failure> {
         self.screen.gap()?;
         self.screen.line(&[(Style::Strong, "  ── "), (Style::Strong, title)])?;
-        dialogue.show(self.screen)
+        dialogue.show(self.screen, glossed)
     }
 }

@@ -8,6 +8,9 @@ use pillarbox_core::smtp::{Address, Reply};
 use super::mail::Message;
 use crate::failure::Failure;
 
+/// Octets of a header that a bounce returns in any case.
+const RETURNED: usize = 8 * 1024;
+
 /// Expects something.
 ///
 /// # Errors
@@ -82,9 +85,11 @@ pub(super) fn bounce(bounce: &[u8], sent: &Message, to: &Address, reply: &Reply)
         "Action: failed".to_owned(),
         format!("Status: {status}"),
     ];
-    // A header of another charset is returned as quoted-printable.
+    // A header of another charset is returned as quoted-printable, and of a long one only the beginning.
     let subject = sent.header().split(|byte| *byte == b'\n').find(|line| line.starts_with(b"Subject:"));
-    let subject = subject.filter(|_| sent.header().is_ascii()).and_then(|line| std::str::from_utf8(line).ok());
+    let subject = subject
+        .filter(|_| sent.header().is_ascii() && sent.header().len() < RETURNED)
+        .and_then(|line| std::str::from_utf8(line).ok());
     wanted.extend(subject.map(|line| line.trim_end().to_owned()).filter(|line| line.len() < 76));
     for line in &wanted {
         expect(text.lines().any(|found| found == line), &format!("the line {line:?} in the bounce"), &"no such line")?;
