@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 
 use pillarbox_core::ops::{
     Body, Id, LeaseEpoch, LockId, MaildropOp, MaildropReply, QueueOp, QueueReply, Sink, StageId, StoreError, StoreOp,
-    StoreReply, Token,
+    StoreReply,
 };
 use rusqlite::{Connection, params};
 
+use super::asker::Asker;
 use super::hash::Hashed;
 use super::io::is_full;
 use super::reclaim::Reclaim;
@@ -40,8 +41,7 @@ const IDLE: Duration = Duration::from_millis(300);
 
 /// A change in line.
 pub(super) struct Job {
-    pub(super) sink: Arc<dyn Sink>,
-    pub(super) token: Token,
+    pub(super) asker: Asker,
     pub(super) op: StoreOp,
     /// Octets of bodies in it.
     pub(super) bytes: usize,
@@ -184,7 +184,7 @@ impl Engine {
             }
         }
         self.shared.forget(slot.job.bytes);
-        slot.job.sink.complete(slot.job.token, reply);
+        slot.job.asker.answer(reply);
     }
 
     /// Tries to make the group durable. After an error nothing of it is.
@@ -390,7 +390,8 @@ impl Engine {
     }
 }
 
-/// If the engine panics nobody is left to answer changes: the store says so instead of taking more of them.
+/// If the engine panics nobody is left to make changes: the store says so instead of taking more of them. Those that it
+/// has taken are answered as they are dropped.
 struct LastWords(Arc<Shared>);
 
 impl Drop for LastWords {
@@ -398,6 +399,7 @@ impl Drop for LastWords {
         if std::thread::panicking() {
             self.0.stop("its engine panicked", &"a bug");
             self.0.changes.close();
+            self.0.changes.take(&mut VecDeque::new(), Some(Duration::ZERO));
         }
     }
 }
@@ -585,10 +587,10 @@ fn pick(line: &mut VecDeque<Job>) -> (Vec<Job>, bool) {
             *line = left;
             return (group, true);
         }
-        let behind = blocked.iter().any(|sink| same(sink, &job.sink));
+        let behind = blocked.iter().any(|sink| job.asker.is_of(sink));
         if behind || !job.is_ready() {
             if !behind {
-                blocked.push(Arc::clone(&job.sink));
+                blocked.push(Arc::clone(job.asker.sink()));
             }
             left.push_back(job);
             continue;
@@ -598,10 +600,6 @@ fn pick(line: &mut VecDeque<Job>) -> (Vec<Job>, bool) {
     }
     *line = left;
     (group, false)
-}
-
-fn same(a: &Arc<dyn Sink>, b: &Arc<dyn Sink>) -> bool {
-    std::ptr::addr_eq(Arc::as_ptr(a), Arc::as_ptr(b))
 }
 
 fn release(shared: &Shared, lock: LockId) -> StoreReply {

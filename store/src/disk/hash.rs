@@ -3,9 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use pillarbox_core::Secret;
-use pillarbox_core::ops::{AccountId, AccountReply, Id, Sink, StoreError, StoreReply, Token};
+use pillarbox_core::ops::{AccountId, AccountReply, Id, StoreError, StoreReply};
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::asker::{Asker, survive};
 use super::password::{HashError, Hasher, Verifier};
 use super::{Shared, unreadable};
 use crate::key::login_key;
@@ -15,7 +16,7 @@ pub(super) type Hashed = Arc<OnceLock<Result<Verifier, HashError>>>;
 
 /// What the hashing threads are asked.
 pub(super) enum HashJob {
-    Authenticate { sink: Arc<dyn Sink>, token: Token, login: String, password: Secret },
+    Authenticate { asker: Asker, login: String, password: Secret },
     Hash(Secret, Hashed),
 }
 
@@ -24,13 +25,15 @@ pub(super) fn run(shared: &Shared, conn: &Connection) {
     let mut hasher = Hasher::new(shared.options.password_cost);
     while let Some(job) = shared.hashes.pop() {
         match job {
-            HashJob::Authenticate { sink, token, login, password } => {
+            HashJob::Authenticate { asker, login, password } => survive(|| {
                 let reply = authenticate(conn, &mut hasher, &login, &password);
                 drop(password);
-                sink.complete(token, reply);
-            }
+                asker.answer(reply);
+            }),
             HashJob::Hash(password, hashed) => {
-                _ = hashed.set(hasher.verifier(&password));
+                survive(|| _ = hashed.set(hasher.verifier(&password)));
+                // If there is none by now.
+                _ = hashed.set(Err(HashError));
                 shared.changes.wake();
             }
         }

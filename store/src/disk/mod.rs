@@ -20,6 +20,7 @@
 //! megabytes that are given up when the disk is so full that nothing could be deleted any more.
 
 mod accounts;
+mod asker;
 mod body;
 mod checksum;
 mod engine;
@@ -47,6 +48,7 @@ use pillarbox_core::ops::{
     Accept, AccountOp, Body, Busy, MaildropOp, QueueOp, Sink, Store, StoreError, StoreOp, StoreReply, Token,
 };
 
+use self::asker::Asker;
 use self::body::Bodies;
 use self::engine::{Engine, Job};
 use self::hash::HashJob;
@@ -195,46 +197,49 @@ impl Drop for DiskStore {
 impl Store for DiskStore {
     fn submit(&self, sink: &Arc<dyn Sink>, token: Token, op: StoreOp) -> Result<(), Busy> {
         let shared = &*self.shared;
+        // A change that was not answered may be on disk; a read was not made.
+        let stopped = || Asker::new(sink, token, StoreError::Stopped);
+        let unreadable = || Asker::new(sink, token, StoreError::Unreadable);
         match op {
             StoreOp::Stage(op) => {
-                let job = StageJob::Op(Arc::clone(sink), token, op);
+                let job = StageJob::Op(stopped(), op);
                 let lane = job.lane(STAGE_LANES);
                 shared.stage_jobs[lane].push(job).map_err(|job| match job {
-                    StageJob::Op(_, _, op) => Busy(StoreOp::Stage(op)),
+                    StageJob::Op(asker, op) => busy(asker, StoreOp::Stage(op)),
                     StageJob::Seal(..) => unreachable!("it was an op a line ago"),
                 })
             }
             StoreOp::Account(AccountOp::Authenticate { login, password }) => {
-                let job = HashJob::Authenticate { sink: Arc::clone(sink), token, login, password };
+                let job = HashJob::Authenticate { asker: unreadable(), login, password };
                 shared.hashes.push(job).map_err(|job| match job {
-                    HashJob::Authenticate { login, password, .. } => {
-                        Busy(StoreOp::Account(AccountOp::Authenticate { login, password }))
+                    HashJob::Authenticate { asker, login, password } => {
+                        busy(asker, StoreOp::Account(AccountOp::Authenticate { login, password }))
                     }
                     HashJob::Hash(..) => unreachable!("it was a login a line ago"),
                 })
             }
             op if is_read(&op) => {
-                shared.reads.push(ReadJob { sink: Arc::clone(sink), token, op }).map_err(|job| Busy(job.op))
+                shared.reads.push(ReadJob { asker: unreadable(), op }).map_err(|job| busy(job.asker, job.op))
             }
-            op => shared.submit_change(sink, token, op),
+            op => shared.submit_change(stopped(), op),
         }
     }
 }
 
 impl Shared {
     /// Puts a change in the engine's line, and starts what it has to wait for.
-    fn submit_change(&self, sink: &Arc<dyn Sink>, token: Token, op: StoreOp) -> Result<(), Busy> {
+    fn submit_change(&self, asker: Asker, op: StoreOp) -> Result<(), Busy> {
         let bytes = inline_bytes(&op);
         let crowded = self.waiting_changes.load(Ordering::Relaxed) >= self.options.waiting_changes
             || self.waiting_bytes.load(Ordering::Relaxed).saturating_add(bytes) > self.options.waiting_bytes.max(bytes);
         if crowded || self.changes.is_closed() {
-            return Err(Busy(op));
+            return Err(busy(asker, op));
         }
         let hashed = match &op {
             StoreOp::Account(AccountOp::Add { password, .. } | AccountOp::SetPassword { password, .. }) => {
                 let hashed = Arc::new(OnceLock::new());
                 if self.hashes.push(HashJob::Hash(password.clone(), Arc::clone(&hashed))).is_err() {
-                    return Err(Busy(op));
+                    return Err(busy(asker, op));
                 }
                 Some(hashed)
             }
@@ -250,9 +255,9 @@ impl Shared {
         }
         self.waiting_changes.fetch_add(1, Ordering::Relaxed);
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.changes.push(Job { sink: Arc::clone(sink), token, op, bytes, hashed, seals }).map_err(|job| {
+        self.changes.push(Job { asker, op, bytes, hashed, seals }).map_err(|job| {
             self.forget(bytes);
-            Busy(job.op)
+            busy(job.asker, job.op)
         })
     }
 
@@ -276,6 +281,12 @@ impl Shared {
     fn locks(&self) -> MutexGuard<'_, Locks> {
         self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Hands an op back.
+fn busy(asker: Asker, op: StoreOp) -> Busy {
+    asker.withdraw();
+    Busy(op)
 }
 
 /// The messages inside an op.

@@ -1,18 +1,18 @@
 //! The threads that read: each with a database connection of its own, so that no read waits for a commit.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use pillarbox_core::Wall;
 use pillarbox_core::ops::{
     AccountId, AccountOp, AccountReply, Destination, EntryId, Id, MaildropEntry, MaildropOp, MaildropReply, QueueOp,
-    QueueReply, QueueRow, RowId, Sink, StageId, StoreError, StoreOp, StoreReply, Token,
+    QueueReply, QueueRow, RowId, StageId, StoreError, StoreOp, StoreReply,
 };
 use pillarbox_core::smtp::Address;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::asker::{Asker, survive};
 use super::body::{Location, Place, ReadError};
 use super::schema::blob;
 use super::{Shared, rows, unreadable};
@@ -24,8 +24,7 @@ const MOVES: usize = 4;
 
 /// What the reading threads are asked.
 pub(super) struct ReadJob {
-    pub(super) sink: Arc<dyn Sink>,
-    pub(super) token: Token,
+    pub(super) asker: Asker,
     pub(super) op: StoreOp,
 }
 
@@ -33,8 +32,10 @@ pub(super) struct ReadJob {
 pub(super) fn run(shared: &Shared, conn: &Connection) {
     let mut reader = Reader { shared, conn, block: Vec::new() };
     while let Some(job) = shared.reads.pop() {
-        let reply = reader.read(job.op);
-        job.sink.complete(job.token, reply);
+        survive(|| {
+            let reply = reader.read(job.op);
+            job.asker.answer(reply);
+        });
     }
 }
 

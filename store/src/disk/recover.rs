@@ -43,6 +43,8 @@ pub enum OpenError {
     Io(io::Error),
     /// The database; in its own words.
     Database(String),
+    /// There are bodies of mail, but the database that says whose they are is not there.
+    NoDatabase(PathBuf),
 }
 
 impl fmt::Display for OpenError {
@@ -54,6 +56,11 @@ impl fmt::Display for OpenError {
             }
             Self::Io(error) => write!(f, "the data folder: {error}"),
             Self::Database(error) => write!(f, "the database: {error}"),
+            Self::NoDatabase(path) => write!(
+                f,
+                "{} is missing or empty, but there is mail beside it: put it back, with the -wal file that belongs to it",
+                path.display()
+            ),
         }
     }
 }
@@ -77,6 +84,10 @@ impl From<SchemaError> for OpenError {
         match error {
             SchemaError::Sql(error) => error.into(),
             SchemaError::TooNew(version) => Self::TooNew(version),
+            SchemaError::Empty => Self::Database("it has no tables".to_owned()),
+            SchemaError::Setting(name, found) => {
+                Self::Database(format!("{name} is {found}, so no mail would be safe in it"))
+            }
         }
     }
 }
@@ -95,20 +106,25 @@ pub(super) struct Recovered {
 /// Opens or makes the folder.
 pub(super) fn open(dir: &Path, options: &Options, disk: &Arc<dyn Disk>) -> Result<Recovered, OpenError> {
     let (segments_dir, bodies_dir) = (dir.join("segments"), dir.join("bodies"));
-    // Mail is its owner's alone.
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    make_folder(dir, disk)?;
     let lock = lock(dir)?;
     for folder in [&segments_dir, &bodies_dir] {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let database = dir.join("pillarbox.db");
+    // A new database would name none of them, and what nothing names is removed below. It is not even made, so that its
+    // log cannot be taken for that of the one that is missing.
+    let mail = has_files(&segments_dir)? || has_files(&bodies_dir)?;
+    if mail && fs::metadata(&database).map_or(0, |meta| meta.len()) == 0 {
+        return Err(OpenError::NoDatabase(database));
+    }
     // SQLite gives its log the mode of the database. Whoever made the folder, passwords are nobody else's.
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&database)?;
-    let (conn, epoch) = schema::open(&database, (options.clock)().0)?;
+    let (conn, epoch) = match schema::open(&database, !mail, (options.clock)().0) {
+        Err(SchemaError::Empty) => return Err(OpenError::NoDatabase(database)),
+        opened => opened?,
+    };
     disk.sync_folder(dir)?;
-    if let Some(parent) = dir.canonicalize()?.parent() {
-        disk.sync_folder(parent)?;
-    }
 
     let mut report = Recovery::default();
     let mut segments = read_segments(&conn)?;
@@ -128,6 +144,24 @@ pub(super) fn open(dir: &Path, options: &Options, disk: &Arc<dyn Disk>) -> Resul
         tracing::warn!(?report, "the store was not closed properly, or its files were changed");
     }
     Ok(Recovered { lock, database, conn, epoch, writer, segments, report })
+}
+
+/// Makes the folder and those above it that are missing, and their entries durable.
+fn make_folder(dir: &Path, disk: &Arc<dyn Disk>) -> io::Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    // Mail is its owner's alone.
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    // A process that made them may have gone before it synced the last one.
+    for dir in missing.into_iter().chain([dir]) {
+        if let Some(parent) = dir.canonicalize()?.parent() {
+            disk.sync_folder(parent)?;
+        }
+    }
+    Ok(())
+}
+
+fn has_files(folder: &Path) -> io::Result<bool> {
+    Ok(fs::read_dir(folder)?.next().transpose()?.is_some())
 }
 
 /// Takes the folder for this process. The lock goes with the process, however it ends.

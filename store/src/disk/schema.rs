@@ -7,6 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use pillarbox_core::ops::Id;
+use rusqlite::config::DbConfig;
+use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params};
 
 /// Each step takes a database from the version that is its index to the next one. A released step never changes.
@@ -140,18 +142,30 @@ pub(super) const PAGE: i64 = 4096;
 /// How long to wait for another process that looks at the database.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Opens the database for writing, makes or migrates its tables, and begins a new epoch.
-pub(super) fn open(path: &Path, now: i64) -> Result<(Connection, u64), SchemaError> {
+/// Opens the database for writing, makes or migrates its tables, and begins a new epoch. Tables are made only if it
+/// `may_be_new`.
+pub(super) fn open(path: &Path, may_be_new: bool, now: i64) -> Result<(Connection, u64), SchemaError> {
     let mut conn = Connection::open(path)?;
     // It must stand before the first table.
     conn.execute_batch(&format!("PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL;"))?;
     tune(&conn, WRITE_CACHE_KIB)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
+    // Where a plain fsync stops at the drive's cache, as on macOS.
+    conn.pragma_update(None, "fullfsync", true)?;
+    conn.pragma_update(None, "checkpoint_fullfsync", true)?;
     conn.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
-    // The engine writes the log back itself.
+    // The engine writes the log back itself, and never after a sync that failed: not when it closes either.
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.pragma_update(None, "foreign_keys", false)?;
+    // What a savepoint needs to be undone stays in memory: a deletion must not depend on room in another folder.
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    insist(&conn)?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables == 0 && !may_be_new {
+        return Err(SchemaError::Empty);
+    }
     migrate(&mut conn, now)?;
     let epoch: i64 =
         conn.query_row("UPDATE counters SET value = value + 1 WHERE name = 'epoch' RETURNING value", [], |row| {
@@ -172,6 +186,10 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 #[derive(Debug)]
 pub(super) enum SchemaError {
     Sql(rusqlite::Error),
+    /// A setting on which durability rests is not in force: its name, and what it is instead.
+    Setting(&'static str, String),
+    /// It has no tables, and should have.
+    Empty,
     /// A newer program made it; its version.
     TooNew(i64),
 }
@@ -194,6 +212,31 @@ fn tune(conn: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// What durability rests on is in force. SQLite passes over a setting that it does not know, or cannot make.
+fn insist(conn: &Connection) -> Result<(), SchemaError> {
+    let wanted = [
+        ("journal_mode", "wal"),
+        ("synchronous", "2"),
+        ("fullfsync", "1"),
+        ("checkpoint_fullfsync", "1"),
+        ("wal_autocheckpoint", "0"),
+        ("auto_vacuum", "2"),
+        ("temp_store", "2"),
+    ];
+    for (name, wanted) in wanted {
+        let found = conn.pragma_query_value(None, name, |row| row.get::<_, Value>(0))?;
+        let found = match found {
+            Value::Integer(number) => number.to_string(),
+            Value::Text(text) => text,
+            other => format!("{other:?}"),
+        };
+        if found != wanted {
+            return Err(SchemaError::Setting(name, found));
+        }
+    }
+    Ok(())
+}
+
 fn migrate(conn: &mut Connection, now: i64) -> Result<(), SchemaError> {
     conn.execute_batch(
         "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied INTEGER NOT NULL) STRICT;",
@@ -209,4 +252,16 @@ fn migrate(conn: &mut Connection, now: i64) -> Result<(), SchemaError> {
         tx.commit()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_cannot_keep_the_promise_is_not_opened() {
+        // SQLite says no error: a database in memory has no log.
+        let opened = open(Path::new(":memory:"), true, 0);
+        assert!(matches!(opened, Err(SchemaError::Setting("journal_mode", found)) if found == "memory"));
+    }
 }

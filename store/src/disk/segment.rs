@@ -205,7 +205,9 @@ impl Writer {
         head[..8].copy_from_slice(MAGIC);
         head[8..].copy_from_slice(&generation.to_le_bytes());
         file.write_at(&head, 0)?;
-        self.disk.sync_folder(&self.folder)
+        // Not even for want of room is a sync tried again.
+        let unsynced = |error| io::Error::other(format!("the folder of the segments cannot be synced: {error}"));
+        self.disk.sync_folder(&self.folder).map_err(unsynced)
     }
 
     fn flush(&mut self) -> io::Result<()> {

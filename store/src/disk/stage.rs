@@ -13,9 +13,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use pillarbox_core::ops::{Id, Sink, StageId, StageOp, StageReply, StoreError, StoreReply, Token};
+use pillarbox_core::ops::{Id, StageId, StageOp, StageReply, StoreError, StoreReply};
 
 use super::Shared;
+use super::asker::{Asker, survive};
 use super::checksum::Checksums;
 use super::io::{DiskFile, is_full};
 
@@ -35,7 +36,7 @@ pub(super) struct Sealed {
 
 /// What the stage threads are asked.
 pub(super) enum StageJob {
-    Op(Arc<dyn Sink>, Token, StageOp),
+    Op(Asker, StageOp),
     Seal(StageId, Seal),
 }
 
@@ -43,8 +44,8 @@ impl StageJob {
     /// Jobs of one stage go to one thread, in order.
     pub(super) fn lane(&self, lanes: usize) -> usize {
         let stage = match self {
-            Self::Op(_, _, StageOp::Append { stage, .. } | StageOp::Drop { stage }) | Self::Seal(stage, _) => *stage,
-            Self::Op(_, _, StageOp::Open { .. }) => return 0,
+            Self::Op(_, StageOp::Append { stage, .. } | StageOp::Drop { stage }) | Self::Seal(stage, _) => *stage,
+            Self::Op(_, StageOp::Open { .. }) => return 0,
         };
         (stage.0.counter % lanes.max(1) as u64) as usize
     }
@@ -63,6 +64,8 @@ struct Stage {
     len: u64,
     synced: u64,
     checksums: Checksums,
+    /// Why a piece of it is missing, so that it can be nobody's body any more.
+    failed: Option<StoreError>,
     /// An `Accept` names it and is under way: it can neither grow nor be dropped.
     claimed: bool,
 }
@@ -98,13 +101,16 @@ impl Stages {
 pub(super) fn run(shared: &Shared, lane: usize) {
     while let Some(job) = shared.stage_jobs[lane].pop() {
         match job {
-            StageJob::Op(sink, token, op) => {
-                let reply = apply(shared, op).map_or_else(StoreReply::Failed, StoreReply::Stage);
-                sink.complete(token, reply);
-            }
+            StageJob::Op(asker, op) => survive(|| {
+                asker.answer(apply(shared, op).map_or_else(StoreReply::Failed, StoreReply::Stage));
+            }),
             StageJob::Seal(stage, seal) => {
-                let sealed = shared.stages.find(stage).and_then(|found| finish(shared, stage, &found));
-                _ = seal.set(sealed);
+                survive(|| {
+                    let found = shared.stages.find(stage);
+                    _ = seal.set(found.and_then(|found| finish(shared, stage, &found)));
+                });
+                // If there is none by now.
+                _ = seal.set(Err(StoreError::Stopped));
                 shared.changes.wake();
             }
         }
@@ -122,25 +128,21 @@ fn apply(shared: &Shared, op: StageOp) -> Result<StageReply, StoreError> {
             let stage = StageId(Id { epoch: shared.epoch, counter });
             let path = shared.bodies.file(stage);
             let file = shared.disk.create(&path).map_err(|error| failed(shared, &error))?;
-            let new = Stage { file, path, len: 0, synced: 0, checksums: Checksums::default(), claimed: false };
+            let new =
+                Stage { file, path, len: 0, synced: 0, checksums: Checksums::default(), failed: None, claimed: false };
             shared.stages.lock().insert(stage, Arc::new(Mutex::new(new)));
             Ok(StageReply::Opened(stage))
         }
         StageOp::Append { stage, bytes } => {
             let found = shared.stages.find(stage)?;
-            room(shared, bytes.len() as u64)?;
             let mut stage = found.lock().unwrap_or_else(PoisonError::into_inner);
             if stage.claimed {
                 return Err(StoreError::Unknown);
             }
-            stage.file.write_at(&bytes, stage.len).map_err(|error| failed(shared, &error))?;
-            stage.checksums.update(&bytes);
-            stage.len += bytes.len() as u64;
-            if stage.len - stage.synced >= SYNC_EVERY {
-                stage.file.sync().map_err(|error| unsynced(shared, &error))?;
-                stage.synced = stage.len;
-            }
-            Ok(StageReply::Appended)
+            let appended = append(shared, &mut stage, &bytes);
+            // What comes behind a piece that is missing would close up to what stands before it.
+            stage.failed = stage.failed.or(appended.err());
+            appended.map(|()| StageReply::Appended)
         }
         StageOp::Drop { stage } => {
             let found = shared.stages.find(stage)?;
@@ -155,12 +157,30 @@ fn apply(shared: &Shared, op: StageOp) -> Result<StageReply, StoreError> {
     }
 }
 
+fn append(shared: &Shared, stage: &mut Stage, bytes: &[u8]) -> Result<(), StoreError> {
+    if let Some(error) = stage.failed {
+        return Err(error);
+    }
+    room(shared, bytes.len() as u64)?;
+    stage.file.write_at(bytes, stage.len).map_err(|error| failed(shared, &error))?;
+    stage.checksums.update(bytes);
+    stage.len += bytes.len() as u64;
+    if stage.len - stage.synced >= SYNC_EVERY {
+        stage.file.sync().map_err(|error| unsynced(shared, &error))?;
+        stage.synced = stage.len;
+    }
+    Ok(())
+}
+
 /// Makes the body durable, with the entry of its file in the folder.
 fn finish(shared: &Shared, id: StageId, found: &Mutex<Stage>) -> Result<Sealed, StoreError> {
     if shared.is_stopped() {
         return Err(StoreError::Stopped);
     }
     let mut stage = found.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(error) = stage.failed {
+        return Err(error);
+    }
     stage.file.sync().map_err(|error| unsynced(shared, &error))?;
     shared.disk.sync_folder(shared.bodies.files()).map_err(|error| unsynced(shared, &error))?;
     stage.synced = stage.len;
