@@ -62,6 +62,7 @@ impl Subject for Pop3Server {
             line: settings.value("line", standard.line)?,
             idle_timeout: settings.seconds("idle_timeout", standard.idle_timeout)?,
             login_timeout: settings.seconds("login_timeout", standard.login_timeout)?,
+            ..standard
         };
         let config = Config {
             hostname: settings.text("hostname").unwrap_or("mx.example.org").to_owned(),

@@ -35,6 +35,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Idle time before login: nobody is kept waiting by somebody who never logs in.
     pub login_timeout: Duration,
+    /// From the greeting to the login, whatever else is said: CAPA does not hold a connection for ever.
+    pub login_total: Duration,
 }
 
 impl Default for Limits {
@@ -44,6 +46,7 @@ impl Default for Limits {
             line: 12_288,
             idle_timeout: Duration::from_secs(600),
             login_timeout: Duration::from_secs(60),
+            login_total: Duration::from_secs(300),
         }
     }
 }

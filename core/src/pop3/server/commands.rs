@@ -20,6 +20,9 @@ impl Server {
             tx.put(reply::SHUTDOWN);
             return self.end(End::Shutdown);
         }
+        if !matches!(self.state, State::Transaction) && self.login_until() <= now.mono {
+            return self.end(End::Timeout);
+        }
         if tx.is_full() {
             return self.wait_for_room(now, rx, tx);
         }

@@ -19,8 +19,8 @@
 //!
 //! | state | what is taken from the peer | what it waits for | its time limit |
 //! |---|---|---|---|
-//! | AUTHORIZATION | CAPA, USER, PASS, AUTH, STLS, QUIT | a command | `login_timeout`: over |
-//! | Sasl | a response, or `*` | a line | `login_timeout`: over |
+//! | AUTHORIZATION | CAPA, USER, PASS, AUTH, STLS, QUIT | a command | `login_timeout`, `login_total`: over |
+//! | Sasl | a response, or `*` | a line | `login_timeout`, `login_total`: over |
 //! | Upgrading | nothing: bytes here were sent in the clear behind STLS, and end the session | TLS | `login_timeout`: over |
 //! | Authenticating | nothing | [`AuthenticateAnswer`] | `answer_timeout`: `[SYS/TEMP]`, AUTHORIZATION |
 //! | Opening | nothing | [`OpenAnswer`] | `answer_timeout`: `[SYS/TEMP]`, over |
@@ -87,6 +87,8 @@ pub struct Server {
     holding: bool,
     bad_commands: u32,
     failed_logins: u32,
+    /// When the greeting was sent.
+    begun: Mono,
     /// When the peer last did something.
     active: Mono,
     /// Bytes that had left `tx` when we began to wait for room in it.
@@ -160,6 +162,7 @@ impl Server {
             holding: false,
             bad_commands: 0,
             failed_logins: 0,
+            begun: Mono::default(),
             active: Mono::default(),
             stalled: None,
         }
@@ -192,7 +195,7 @@ impl Server {
     }
 
     fn greet(&mut self, now: Now, tx: &mut Outbox) -> Turn {
-        self.active = now.mono;
+        (self.begun, self.active) = (now.mono, now.mono);
         self.state = State::Authorization { user: None };
         if self.closing < Closing::Shutdown {
             reply::greeting(&self.config, tx);
@@ -358,7 +361,15 @@ impl Server {
     fn idle_until(&self) -> Mono {
         let limits = &self.config.limits;
         let transaction = matches!(self.state, State::Transaction | State::Listing { .. } | State::Sending);
-        self.active.after(if transaction { limits.idle_timeout } else { limits.login_timeout })
+        if transaction {
+            return self.active.after(limits.idle_timeout);
+        }
+        self.active.after(limits.login_timeout).min(self.login_until())
+    }
+
+    /// When the peer must have logged in.
+    fn login_until(&self) -> Mono {
+        self.begun.after(self.config.limits.login_total)
     }
 
     /// Commands that a client sends ahead are read up to the length of one line: enough to hear its EOF, and no more

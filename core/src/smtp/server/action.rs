@@ -79,6 +79,17 @@ pub struct Limits {
     pub command_timeout: Duration,
     /// Waiting for data (§4.5.3.2.5: 3 minutes, for a server 5).
     pub data_timeout: Duration,
+    /// From the greeting to the login, on submission: whoever does not log in holds no connection by other commands.
+    pub login_timeout: Duration,
+    /// From the greeting or the end of a message to the beginning of the next message: NOOP does not hold a connection
+    /// for ever.
+    pub message_gap: Duration,
+    /// Waiting for data within one message, all in all, before its size is looked at: an octet every four minutes does
+    /// not hold a connection for years.
+    pub data_grace: Duration,
+    /// Octets a second that a message must come with beyond `data_grace`. Time in which the host holds it up does not
+    /// count. At least 1.
+    pub data_rate: u64,
 }
 
 impl Default for Limits {
@@ -93,6 +104,10 @@ impl Default for Limits {
             transactions: 1_000_000,
             command_timeout: Duration::from_secs(300),
             data_timeout: Duration::from_secs(300),
+            login_timeout: Duration::from_secs(300),
+            message_gap: Duration::from_secs(1800),
+            data_grace: Duration::from_secs(600),
+            data_rate: 1024,
         }
     }
 }

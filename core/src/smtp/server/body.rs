@@ -2,6 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use core::fmt::Write as _;
+use core::time::Duration;
 
 use super::action::{Action, Limits};
 use super::machine::{Asked, Server, State};
@@ -12,7 +13,7 @@ use crate::message::{HeaderFault, HeaderScanner};
 use crate::outbox::Outbox;
 use crate::session::{End, Step, Wait, WaitingOn};
 use crate::smtp::Reply;
-use crate::time::Now;
+use crate::time::{Mono, Now};
 
 /// What is known of the message that is coming in.
 #[derive(Debug)]
@@ -26,6 +27,18 @@ pub(super) struct Body {
     pub(super) staged: bool,
     /// A BDAT was taken.
     pub(super) chunked: bool,
+    pub(super) pace: Pace,
+}
+
+/// How fast it comes.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Octets on the wire.
+    received: u64,
+    /// How long we waited for them.
+    waited: Duration,
+    /// Since when we wait for the next one.
+    since: Option<Mono>,
 }
 
 impl Body {
@@ -37,7 +50,23 @@ impl Body {
             refusal: None,
             staged: false,
             chunked: false,
+            pace: Pace::default(),
         }
+    }
+}
+
+impl Pace {
+    fn took(&mut self, n: usize, now: Mono) {
+        self.received = self.received.saturating_add(n as u64);
+        if let Some(since) = self.since.take() {
+            self.waited = self.waited.saturating_add(now - since);
+        }
+    }
+
+    /// How much longer what has come so far is worth waiting for more of it.
+    fn left(&self, limits: &Limits) -> Duration {
+        let earned = Duration::from_secs(self.received / limits.data_rate.max(1));
+        limits.data_grace.saturating_add(earned).saturating_sub(self.waited)
     }
 }
 
@@ -49,7 +78,7 @@ impl Server {
         }
         let (before, buffer) = (rx.len(), rx.capacity());
         let piece = self.body.unstuff.next(rx, self.config.limits.session.chunk);
-        self.consumed(before - rx.len());
+        self.consumed(before - rx.len(), now);
         match piece {
             Some(Piece::Body(bytes)) => self.take(own(bytes, buffer), now),
             Some(Piece::Fault(fault)) => {
@@ -80,7 +109,7 @@ impl Server {
         }
         chunk.left -= n as u64;
         let dropped = chunk.doomed.is_some() || self.body.refusal.is_some();
-        self.consumed(n);
+        self.consumed(n, now);
         if dropped {
             rx.advance(n);
             return None;
@@ -132,6 +161,7 @@ impl Server {
 
     /// The message is complete, as soon as each of its chunks is answered.
     pub(super) fn finish(&mut self, now: Now) -> Option<Step<Action>> {
+        self.since = now.mono;
         if let Some(reply) = self.body.refusal.take() {
             self.abort();
             self.state = State::Command;
@@ -201,13 +231,19 @@ impl Server {
 
     /// There is nothing to read in the middle of a message.
     fn starve(&mut self, now: Now, tx: &mut Outbox) -> Option<Step<Action>> {
-        if self.eof { self.end(End::Eof) } else { self.wait_for_peer(now, self.config.limits.data_timeout, tx) }
+        if self.eof {
+            return self.end(End::Eof);
+        }
+        let timeout = self.config.limits.data_timeout.min(self.body.pace.left(&self.config.limits));
+        self.body.pace.since.get_or_insert(now.mono);
+        self.wait_for_peer(now, timeout, tx)
     }
 
-    fn consumed(&mut self, n: usize) {
+    fn consumed(&mut self, n: usize, now: Now) {
         self.lines.count(n);
         if n > 0 {
             self.patience = None;
+            self.body.pace.took(n, now.mono);
         }
     }
 }

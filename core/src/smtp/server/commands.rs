@@ -7,7 +7,7 @@ use core::fmt::Write as _;
 use bytes::{Bytes, BytesMut};
 
 use super::action::{Action, ClientInfo, Service, Transaction, TransactionId};
-use super::body::Body;
+use super::body::{Body, Pace};
 use super::machine::{Asked, Chunk, Server, Slot, State};
 use super::replies;
 use crate::line::Scan;
@@ -358,6 +358,9 @@ impl Server {
         if doomed.is_some() && self.body.chunked {
             // Whatever was begun cannot be completed any more.
             self.abort();
+        }
+        if !self.body.chunked {
+            self.body.pace = Pace::default();
         }
         self.body.chunked |= doomed.is_none();
         self.state = State::Chunk(Chunk { size, left: size, last, doomed });

@@ -10,8 +10,8 @@ use core::time::Duration;
 use bytes::BytesMut;
 
 use super::action::{
-    Action, AuthenticateAnswer, ChunkAnswer, ClientInfo, CommitAnswer, Config, Peer, RecipientAnswer, Transaction,
-    TransactionId,
+    Action, AuthenticateAnswer, ChunkAnswer, ClientInfo, CommitAnswer, Config, Peer, RecipientAnswer, Service,
+    Transaction,    TransactionId,
 };
 use super::body::Body;
 use super::replies;
@@ -47,6 +47,8 @@ pub struct Server {
     pub(super) actions: VecDeque<Action>,
     /// Until when we wait for the peer to speak, or to listen; set when the wait begins.
     pub(super) patience: Option<(WaitingOn, Mono)>,
+    /// When the greeting was sent, or the last message ended.
+    pub(super) since: Mono,
     /// How it ends, once the last reply has left.
     pub(super) ending: Option<End>,
     pub(super) bad_commands: u32,
@@ -132,6 +134,7 @@ impl Server {
             chunks: VecDeque::new(),
             actions: VecDeque::new(),
             patience: None,
+            since: Mono::default(),
             ending: None,
             bad_commands: 0,
             failed_logins: 0,
@@ -152,7 +155,7 @@ impl Server {
     /// One step in the present state; `None` when it is done and there may be another.
     fn advance(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Option<Step<Action>> {
         match &mut self.state {
-            State::Start => self.greet(tx),
+            State::Start => self.greet(now, tx),
             State::Command => self.command(now, rx, tx),
             State::Auth(_) => self.auth_line(now, rx, tx),
             State::Authenticating { asked, .. } => {
@@ -175,7 +178,8 @@ impl Server {
         }
     }
 
-    fn greet(&mut self, tx: &mut Outbox) -> Option<Step<Action>> {
+    fn greet(&mut self, now: Now, tx: &mut Outbox) -> Option<Step<Action>> {
+        self.since = now.mono;
         self.state = State::Command;
         if !self.shutdown {
             for part in ["220 ", &self.config.hostname, " ESMTP Pillarbox\r\n"] {
@@ -213,6 +217,9 @@ impl Server {
         }
         if self.shutdown {
             return self.hang_up(replies::SHUTDOWN, End::Shutdown, tx);
+        }
+        if self.productive_until() <= now.mono {
+            return self.hang_up(replies::IDLE, End::Timeout, tx);
         }
         if tx.is_full() {
             return self.wait_for_room(now, tx);
@@ -364,10 +371,19 @@ impl Server {
         }
     }
 
+    /// Until when a message must have begun, whatever else is said.
+    fn productive_until(&self) -> Mono {
+        let limits = &self.config.limits;
+        let stranger = self.config.service == Service::Submission && self.client.authenticated.is_none();
+        self.since.after(if stranger { limits.login_timeout } else { limits.message_gap })
+    }
+
     /// A wait for the peer; `None` when its time is up.
     fn wait(&mut self, on: WaitingOn, now: Now, timeout: Duration) -> Option<Wait> {
         let begun = self.patience.filter(|(since, _)| *since == on);
-        let (_, patience) = *self.patience.insert(begun.unwrap_or((on, now.mono + timeout)));
+        let (_, patience) = *self.patience.insert(begun.unwrap_or((on, now.mono.after(timeout))));
+        let in_message = matches!(self.state, State::Data | State::Chunk(_));
+        let patience = if in_message { patience } else { patience.min(self.productive_until()) };
         if patience <= now.mono {
             return None;
         }
