@@ -94,6 +94,7 @@ pub mod sasl;
 pub mod secret;
 pub mod seed;
 pub mod session;
+mod show;
 pub mod smtp;
 pub mod ticket;
 pub mod time;

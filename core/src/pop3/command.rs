@@ -6,6 +6,8 @@
 use core::fmt;
 use core::ops::Range;
 
+use crate::show::is_plain;
+
 /// A command as it was sent. Arguments point into the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
@@ -219,7 +221,7 @@ fn trim(rest: &[u8]) -> &[u8] {
 /// UTF-8 without control characters, so that it can stand in a log line.
 fn text(argument: &[u8]) -> Result<&str, SyntaxError> {
     match core::str::from_utf8(argument) {
-        Ok(text) if !text.is_empty() && !text.contains(char::is_control) => Ok(text),
+        Ok(text) if !text.is_empty() && text.chars().all(is_plain) => Ok(text),
         _ => Err(SyntaxError::Arguments),
     }
 }
@@ -270,7 +272,7 @@ mod tests {
 
     #[test]
     fn commands_are_read() {
-        let cases: [(&[u8], Result<Command<'_>, SyntaxError>); 31] = [
+        let cases: [(&[u8], Result<Command<'_>, SyntaxError>); 32] = [
             (b"STAT", Ok(Command::Stat)),
             (b"stat  \t", Ok(Command::Stat)),
             (b"STAT 1", Err(SyntaxError::Arguments)),
@@ -282,6 +284,7 @@ mod tests {
             (b"USER  alice ", Ok(Command::User("alice"))),
             (b"USER", Err(SyntaxError::Arguments)),
             (b"USER al\x1bice", Err(SyntaxError::Arguments)),
+            (b"USER al\xe2\x80\xaeice", Err(SyntaxError::Arguments)),
             (b"USER \xff", Err(SyntaxError::Arguments)),
             (b"PASS two  words ", Ok(Command::Pass(b"two  words "))),
             (b"PASS  x", Ok(Command::Pass(b" x"))),

@@ -22,6 +22,7 @@ use bytes::Bytes;
 
 use super::{Failure, Said};
 use crate::seed::Random;
+use crate::show::plain;
 use crate::smtp::{Address, EnhancedStatus};
 use crate::time::Wall;
 
@@ -199,17 +200,17 @@ fn message_id(header: &[u8]) -> Option<&str> {
     (plain && (1..=900).contains(&inside.len())).then_some(core::str::from_utf8(text).ok()?)
 }
 
-/// Text without control characters, as one line that is not too long even when it is indented.
+/// Text without characters that may not be shown, as one line that is not too long even when it is indented.
 fn printable(text: &str) -> Cow<'_, str> {
     let short = text.len() <= LINE - 100;
-    if short && !text.contains(char::is_control) {
-        return text.into();
+    if short {
+        return plain(text);
     }
     let mut end = text.len().min(LINE - 100);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into()
+    plain(&text[..end])
 }
 
 /// The same, in ASCII if it must be.

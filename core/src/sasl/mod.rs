@@ -15,6 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
+use crate::show::is_plain;
 
 /// The mechanisms we speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,9 +85,9 @@ pub fn encode(message: &[u8]) -> Secret {
     Secret::new(core::mem::take(&mut *text))
 }
 
-/// A name as it came over the wire: UTF-8 without control characters, so that it can stand in a log line.
+/// A name as it came over the wire: UTF-8 with nothing in it that may not be shown, so that it can stand in a log line.
 fn name(bytes: &[u8]) -> Option<&str> {
-    core::str::from_utf8(bytes).ok().filter(|name| !name.contains(char::is_control))
+    core::str::from_utf8(bytes).ok().filter(|name| name.chars().all(is_plain))
 }
 
 #[cfg(test)]

@@ -55,8 +55,17 @@ mod tests {
         };
         assert_eq!(parse(b"\0tim\0tanstaaftanstaaf"), Some(credentials("")));
         assert_eq!(parse(b"Ursel\0tim\0tanstaaftanstaaf"), Some(credentials("Ursel")));
-        let malformed: [&[u8]; 8] =
-            [b"", b"tim", b"\0tim", b"\0tim\0", b"\0\0secret", b"\0tim\0a\0b", b"\0t\nim\0a", b"\0t\xffim\0a"];
+        let malformed: [&[u8]; 9] = [
+            b"",
+            b"tim",
+            b"\0tim",
+            b"\0tim\0",
+            b"\0\0secret",
+            b"\0tim\0a\0b",
+            b"\0t\nim\0a",
+            b"\0t\xffim\0a",
+            b"\0t\xe2\x80\xaeim\0a",
+        ];
         for message in malformed {
             assert_eq!(parse(message), None, "{}", message.escape_ascii());
         }

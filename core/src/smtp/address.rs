@@ -5,6 +5,8 @@ use core::fmt::{self, Write as _};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
+use crate::show::is_plain;
+
 /// Octets of a local part at most (RFC 5321 §4.5.3.1.1), without quotes.
 pub const MAX_LOCAL: usize = 64;
 /// Octets of a domain at most (§4.5.3.1.2).
@@ -350,8 +352,7 @@ fn is_domain_char(c: char) -> bool {
 /// Not a space of any kind, nor a control character, nor one that changes how a line is read: a bidirectional override
 /// or an invisible mark would make an address look like another one.
 fn is_printable(c: char) -> bool {
-    let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    !c.is_control() && !c.is_whitespace() && !hidden
+    is_plain(c) && !c.is_whitespace()
 }
 
 /// Counts what is written to it.

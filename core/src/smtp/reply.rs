@@ -1,8 +1,9 @@
 //! Replies (RFC 5321 §4.2) with enhanced status codes (RFC 3463).
 
 use alloc::borrow::Cow;
-use alloc::string::String;
 use core::fmt;
+
+use crate::show::plain;
 
 /// An enhanced mail system status code, `class.subject.detail`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,17 +27,11 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A reply in our words. Control characters in `text` become spaces.
+    /// A reply in our words. Control characters in `text`, and others that change how a
+    /// line is read, become spaces.
     #[must_use]
     pub fn new(code: u16, status: Option<EnhancedStatus>, text: impl Into<Cow<'static, str>>) -> Self {
-        let text = text.into();
-        let clean = !text.contains(char::is_control);
-        let text = if clean {
-            text
-        } else {
-            text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into()
-        };
-        Self { code, status, text }
+        Self { code, status, text: plain(text) }
     }
 
     /// A reply in fixed words, which hold no control characters.

@@ -7,7 +7,7 @@
 //! | codes that differ from line to line, with the same first digit | the last one counts |
 //! | codes whose first digits differ | malformed: nobody knows what was meant |
 //! | a first digit outside 2 to 5, anything but space, `-` or the end behind the code | malformed |
-//! | control characters | spaces |
+//! | control characters, and those that change how a line is read | spaces |
 //! | octets that are no UTF-8 | U+FFFD each |
 //! | an enhanced status whose class is not the code's first digit | left in the text (RFC 2034 §4) |
 
@@ -18,6 +18,7 @@ use core::fmt;
 use bytes::{Buf, BytesMut};
 
 use super::{EnhancedStatus, Reply};
+use crate::show::is_plain;
 
 /// What stands between the lines of a reply once they are one text.
 const BETWEEN_LINES: &str = " / ";
@@ -161,7 +162,7 @@ impl ReplyParser {
                     self.cut = true;
                     return;
                 }
-                self.text.push(if c.is_control() { ' ' } else { c });
+                self.text.push(if is_plain(c) { c } else { ' ' });
             }
         }
     }

@@ -19,6 +19,7 @@ use bytes::BytesMut;
 
 use crate::outbox::Outbox;
 use crate::session::TlsInfo;
+use crate::show::is_plain;
 use crate::time::Wall;
 
 /// One end of one TLS connection.
@@ -94,7 +95,7 @@ impl TlsError {
     /// is longer than 200 characters is cut.
     #[must_use]
     pub fn new(kind: TlsErrorKind, reason: &str) -> Self {
-        let reason = reason.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect();
+        let reason = reason.chars().take(200).map(|c| if is_plain(c) { c } else { '?' }).collect();
         Self { kind, reason }
     }
 }

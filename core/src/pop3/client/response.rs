@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use crate::pop3::command::decimal;
+use crate::show::plain;
 
 /// The first line of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +30,9 @@ impl<'a> Status<'a> {
     }
 }
 
-/// A server's words, fit for a log line: UTF-8, and spaces where control characters were.
+/// A server's words, fit for a log line: UTF-8, and spaces where characters were that may not be shown.
 pub(super) fn words(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    plain(String::from_utf8_lossy(text)).into_owned()
 }
 
 /// The drop listing (RFC 1939 §5): messages and octets. What stands behind them is nobody's business.

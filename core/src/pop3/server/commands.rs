@@ -3,6 +3,7 @@
 use alloc::string::{String, ToString as _};
 
 use bytes::BytesMut;
+use zeroize::Zeroize as _;
 
 use super::reply::Column;
 use super::top::Cut;
@@ -42,6 +43,10 @@ impl Server {
                 // Zero when nothing stands behind the line's CRLF.
                 let behind = rx.len() - len - 2;
                 let turn = self.line(now, &rx[..len], behind, tx);
+                if !self.secrets.is_empty() {
+                    // It may hold a password, and the buffer goes on to other connections.
+                    rx[..len].zeroize();
+                }
                 self.lines.pass(rx, len);
                 turn
             }

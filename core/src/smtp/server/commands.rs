@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
+use zeroize::Zeroize as _;
 
 use super::action::{Action, ClientInfo, Service, Transaction, TransactionId};
 use super::body::{Body, Pace};
@@ -215,6 +216,7 @@ impl Server {
                 let start = self.lines.consumed();
                 self.secret(start, start + len as u64);
                 let turn = exchange.respond(&rx[..len]);
+                rx[..len].zeroize();
                 self.lines.pass(rx, len);
                 self.auth_turn(turn, exchange, now, tx)
             }

@@ -8,10 +8,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::BytesMut;
+use zeroize::Zeroize as _;
 
 use super::action::{
     Action, AuthenticateAnswer, ChunkAnswer, ClientInfo, CommitAnswer, Config, Peer, RecipientAnswer, Service,
-    Transaction,    TransactionId,
+    Transaction, TransactionId,
 };
 use super::body::Body;
 use super::replies;
@@ -237,13 +238,18 @@ impl Server {
             self.bad_line(scan);
             return None;
         };
-        if let Some(secret) = Command::secret(&rx[..len]) {
+        let secret = Command::secret(&rx[..len]);
+        if let Some(secret) = &secret {
             let start = self.lines.consumed();
             self.secret(start + secret.start as u64, start + secret.end as u64);
         }
         let alone = rx.len() == len + 2;
         let command = Command::parse(&rx[..len]);
         let step = self.run(command, alone, now, tx);
+        if let Some(secret) = secret {
+            // The buffer goes on to other connections.
+            rx[secret].zeroize();
+        }
         self.lines.pass(rx, len);
         step
     }
