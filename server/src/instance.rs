@@ -239,3 +239,28 @@ fn gate_limits(config: &Config) -> GateLimits {
     }
     within
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_are_named_as_scripts_know_them() {
+        let mut addresses = Addresses::new();
+        let bind = "127.0.0.1:0".parse().unwrap();
+        for (protocol, tls) in [
+            (Protocol::Transfer, TlsMode::StartTls),
+            (Protocol::Submission, TlsMode::StartTls),
+            (Protocol::Submission, TlsMode::Implicit),
+            (Protocol::Transfer, TlsMode::None),
+            (Protocol::Pop3, TlsMode::Implicit),
+            (Protocol::Pop3, TlsMode::None),
+            (Protocol::Transfer, TlsMode::None),
+        ] {
+            let listener = crate::config::Listener { protocol, bind, tls, line: 1 };
+            addresses.push((name(&listener, &addresses), bind));
+        }
+        let names: Vec<_> = addresses.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["smtp", "submission", "submissions", "smtp2", "pop3s", "pop3", "smtp3"]);
+    }
+}

@@ -170,3 +170,22 @@ fn name(conn: ConnId) -> String {
 fn path(reverse_path: Option<&Address>) -> String {
     reverse_path.map_or_else(|| "<>".to_owned(), |address| format!("<{address}>"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_whatever_a_stranger_put_into_it() {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let lost = Arc::new(AtomicU64::new(0));
+        let mut line = Line { sender, lost: Arc::clone(&lost) };
+        line.write_all("told: \x1b[2J\r\nforged\u{85}\u{0}\n".as_bytes()).unwrap();
+        let Ok(Message::Line(text)) = receiver.try_recv() else { panic!() };
+        assert_eq!(text, "told: ?[2J??forged??\n");
+        line.write_all("x".repeat(5000).as_bytes()).unwrap();
+        line.write_all(b"one too many\n").unwrap();
+        let Ok(Message::Line(text)) = receiver.try_recv() else { panic!() };
+        assert_eq!((text.len(), lost.load(Ordering::Relaxed)), (LONGEST + 1, 1));
+    }
+}

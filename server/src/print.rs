@@ -17,7 +17,7 @@ pub(crate) fn line(text: impl fmt::Display) -> Result<(), Failure> {
 /// Sees to it that everything printed so far is out.
 ///
 /// # Errors
-/// As for [`line`].
+/// As for [`line()`].
 pub(crate) fn flush() -> Result<(), Failure> {
     io::stdout().flush().or_else(failed)
 }

@@ -86,6 +86,9 @@ fn change(
         changed += count;
     }
     if json {
+        // As they are now; those that are gone, as they were.
+        let now = find(&desk, ids)?;
+        let rows = if now.is_empty() { &rows } else { &now };
         rows.iter().try_for_each(|row| print::line(Json::text(row)?))?;
     } else {
         print::line(format_args!("{changed} {done}"))?;
