@@ -19,3 +19,8 @@ bench *args:
 # durable deliveries a second of the store, by number of deliverers and size of message
 store-bench:
     cargo run --release -p pillarbox-store --example deliver
+
+# a 250 means on disk: the proof, from the system calls of a running server
+durability:
+    cargo build
+    .ci/durability.py
