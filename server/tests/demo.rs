@@ -106,6 +106,19 @@ fn what_cannot_be_done_is_said() {
 }
 
 #[test]
+fn what_is_not_as_it_should_be_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("loop.eml");
+    std::fs::write(&file, "Received: from here\n".repeat(120) + "Subject: Round and round\n\nHello\n").unwrap();
+    let (output, out, err) = run(&["--once", "--message", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{out}{err}");
+    let expected = "step 1  To a neighbour: expected mx.amber.example to take the message, but there was: 554 5.4.6";
+    assert!(err.contains(expected), "{err}");
+    in_order(&out, &["━━ 1  To a neighbour", "more lines of the header", "amber  S: 554 5.4.6"]);
+    assert!(!out.contains("✓"));
+}
+
+#[test]
 fn both_servers_run_on_until_they_are_told_to_stop() {
     let scratch = tempfile::tempdir().unwrap();
     let mut child = demo(scratch.path(), &[]).stdout(Stdio::piped()).spawn().unwrap();

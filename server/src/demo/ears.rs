@@ -53,10 +53,10 @@ impl Ears {
 
     /// What was heard so far is of no interest any more.
     pub(super) fn forget(&self) {
-        self.heard.borrow_mut().clear();
-        self.heard.borrow_mut().extend(self.receiver.try_iter());
+        let mut heard = self.heard.borrow_mut();
+        heard.extend(self.receiver.try_iter());
         // An interruption is not forgotten.
-        self.heard.borrow_mut().retain(|heard| matches!(heard, Heard::Interrupted));
+        heard.retain(|heard| matches!(heard, Heard::Interrupted));
     }
 
     /// Waits for the first thing that `pick` takes, of those heard in this step and those to come.
@@ -209,4 +209,40 @@ pub(super) fn patience(octets: usize) -> Duration {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(20)
+    }
+
+    fn asked(heard: &Heard) -> Option<()> {
+        matches!(heard, Heard::Asked(_)).then_some(())
+    }
+
+    #[test]
+    fn an_interruption_is_never_forgotten() {
+        let ears = Ears::new();
+        ears.mouth().tell(Heard::Interrupted);
+        assert!(ears.asked().is_empty());
+        ears.forget();
+        assert_eq!(ears.wait(soon(), "a question", asked), Err(interrupted()));
+    }
+
+    #[test]
+    fn what_was_not_asked_for_yet_is_kept_and_what_does_not_come_is_said() {
+        let ears = Ears::new();
+        let trouble = Event::StoreTrouble { what: "full".into() };
+        ears.mouth().tell(Heard::Event("amber", trouble));
+        ears.mouth().tell(Heard::Asked(Asked { question: "MX b.example".into(), answers: Vec::new() }));
+        assert_eq!(ears.wait(soon(), "a question", asked), Ok(()));
+        let failure = ears.wait(soon(), "another question", asked).unwrap_err().to_string();
+        assert!(
+            failure.contains("expected another question") && failure.contains("amber: the store: full"),
+            "{failure}"
+        );
+    }
 }

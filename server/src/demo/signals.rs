@@ -13,6 +13,9 @@ use crate::failure::Failure;
 /// What a second signal removes, once it is there.
 static SCENERY: Mutex<Option<PathBuf>> = Mutex::new(None);
 
+/// How often that is tried.
+const REMOVALS: usize = 100;
+
 /// As a shell reports a process that SIGINT ended.
 const INTERRUPTED: i32 = 130;
 
@@ -34,7 +37,8 @@ pub(super) fn listen(mouth: Mouth) -> Result<(), Failure> {
         mouth.tell(Heard::Interrupted);
         runtime.block_on(any(&mut interrupt, &mut terminate, &mut hangup));
         if let Some(dir) = scenery().take() {
-            let _ = std::fs::remove_dir_all(dir);
+            // The servers may be writing there still.
+            let _ = (0..REMOVALS).find(|_| std::fs::remove_dir_all(&dir).is_ok() || !dir.exists());
         }
         std::process::exit(INTERRUPTED);
     };

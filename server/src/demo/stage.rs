@@ -133,9 +133,11 @@ impl Provider {
     ) -> Result<Self, Failure> {
         let domain = format!("{name}.example");
         let (dir, hostname) = (dir.join(&domain), format!("mx.{domain}"));
+        // There may be one of an earlier try.
         let _ = fs::remove_dir_all(&dir);
         let cannot = |error| Failure::new(format!("cannot write to {}: {error}", dir.display()));
-        fs::create_dir_all(dir.join("tls")).map_err(cannot)?;
+        fs::create_dir(&dir).map_err(cannot)?;
+        fs::create_dir(dir.join("tls")).map_err(cannot)?;
         let certificate = certificate::self_signed(&hostname, &[address.into()])?;
         fs::write(dir.join("tls/cert.pem"), &certificate.chain).map_err(cannot)?;
         fs::write(dir.join("tls/key.pem"), certificate.key.as_bytes()).map_err(cannot)?;

@@ -1,6 +1,7 @@
 //! The four steps. Each says what will happen, lets it happen, shows it, and looks whether it did.
 
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use pillarbox_core::node::Event;
 use pillarbox_core::ops::QueueRow;
@@ -14,6 +15,9 @@ use super::screen::{Screen, Style};
 use super::stage::Stage;
 use super::verify;
 use crate::failure::Failure;
+
+/// Between two looks at what nobody tells of.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Plays all four.
 ///
@@ -106,7 +110,8 @@ fn waiting(stage: &mut Stage, scene: &Scene<'_>) -> Result<(), Failure> {
         screen.line(&[(Style::Plain, "      "), (Style::Names, &line)])?;
     }
     stage.birch.begin()?;
-    screen.say("birch.example is back, and nobody has to do anything: amber.example tries again. (It does not ask DNS again: an \
+    screen.say(
+        "birch.example is back, and nobody has to do anything: amber.example tries again. (It does not ask DNS again: an \
          answer holds for as long as its record says, here 300 seconds.)",
     )?;
     loop {
@@ -120,8 +125,7 @@ fn waiting(stage: &mut Stage, scene: &Scene<'_>) -> Result<(), Failure> {
     scene.accepted(&stage.ears, "birch", [1, 0])?;
     screen.say("carol's mail program asks for new mail:")?;
     scene.fetch(&mut stage.carol, &stage.alice.address, 2, true)?;
-    let left = stage.amber.queue()?;
-    verify::expect(left.is_empty(), "the queue of amber.example to be empty", &format_args!("{} rows", left.len()))?;
+    scene.emptied(stage)?;
     screen.check(&format!(
         "The message waited {:.1} seconds in the queue, arrived as it was sent, and the queue is empty.",
         waited.as_secs_f32()
@@ -205,6 +209,18 @@ impl Scene<'_> {
             if let Some(row) = row {
                 return Ok(row);
             }
+        }
+    }
+
+    /// Waits until the queue is empty: that is on disk a moment after the message was taken.
+    fn emptied(&self, stage: &Stage) -> Result<(), Failure> {
+        loop {
+            let left = stage.amber.queue()?.len();
+            if left == 0 || Instant::now() >= self.until {
+                let found = format!("{left} rows");
+                return verify::expect(left == 0, "the queue of amber.example to be empty", &found);
+            }
+            thread::sleep(PAUSE);
         }
     }
 
