@@ -134,12 +134,22 @@ impl Dialogue {
             let letter = if who == Who::Client { "C: " } else { "S: " };
             let name = format!("  {:>width$}  ", self.names[who as usize]);
             let text_style = if plain { Style::Plain } else { style };
-            let meaning = (glossed && !plain).then(|| glossary.gloss(who, text)).flatten().map(|meaning| {
-                let length = text.chars().count();
-                format!("{:pad$}  {meaning}", "", pad = GLOSS_COLUMN.saturating_sub(length))
-            });
-            let meaning = meaning.as_deref().unwrap_or_default();
-            screen.line(&[(Style::Dim, &name), (style, letter), (text_style, text), (Style::Note, meaning)])?;
+            let said = [(Style::Dim, name.as_str()), (style, letter), (text_style, text)];
+            let meaning = if glossed && !plain { glossary.gloss(who, text) } else { None };
+            let Some(meaning) = meaning else {
+                screen.line(&said)?;
+                continue;
+            };
+            let length = text.chars().count();
+            if length <= GLOSS_COLUMN {
+                let meaning = format!("{:pad$}  {meaning}", "", pad = GLOSS_COLUMN - length);
+                let [name, letter, text] = said;
+                screen.line(&[name, letter, text, (Style::Note, &meaning)])?;
+                continue;
+            }
+            screen.line(&said)?;
+            let column = name.chars().count() + letter.len() + GLOSS_COLUMN + 2;
+            screen.line(&[(Style::Note, &format!("{:column$}{meaning}", ""))])?;
         }
         Ok(())
     }
