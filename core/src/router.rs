@@ -100,15 +100,17 @@ impl Routes {
         }
     }
 
-    /// The address to ask the store about. It is the address itself, except for a postmaster: `postmaster` in lower
-    /// case, and at the first of `domains` when it was our host name's.
+    /// The address to ask the store about. It is the address itself, with its domain written as in `domains`; except for
+    /// a postmaster: `postmaster` in lower case, and at the first of `domains` when it was our host name's.
     #[must_use]
     pub fn lookup<'a>(&self, address: &'a Address) -> Cow<'a, Address> {
-        if !self.is_postmaster(address) {
-            return Cow::Borrowed(address);
-        }
         let Some(name) = address.domain().name() else { return Cow::Borrowed(address) };
-        let domain = if self.is_ours(name) { name } else { self.domains.first().map_or(name, String::as_str) };
+        if !self.is_postmaster(address) {
+            let domain = self.ours(name).filter(|domain| *domain != name);
+            let same = domain.and_then(|domain| Address::new(address.local(), domain).ok());
+            return same.map_or(Cow::Borrowed(address), Cow::Owned);
+        }
+        let domain = self.ours(name).or(self.domains.first().map(String::as_str)).unwrap_or(name);
         Address::new("postmaster", domain).map_or(Cow::Borrowed(address), Cow::Owned)
     }
 
@@ -127,18 +129,44 @@ impl Routes {
     }
 
     fn is_ours(&self, name: &str) -> bool {
-        self.domains.iter().any(|domain| domain == name)
+        self.ours(name).is_some()
+    }
+
+    /// The domain of ours that goes by this name, as it is written in `domains`.
+    fn ours(&self, name: &str) -> Option<&str> {
+        let exact = self.domains.iter().find(|domain| *domain == name);
+        exact.or_else(|| self.domains.iter().find(|domain| same_domain(domain, name))).map(String::as_str)
     }
 
     /// Where mail for a domain goes that is not ours.
     fn next_hop(&self, domain: &str) -> Destination {
-        let exact = self.routes.iter().find(|route| matches!(&route.domain, Pattern::Exact(name) if name == domain));
+        let exact =
+            self.routes.iter().find(|route| matches!(&route.domain, Pattern::Exact(name) if same_domain(name, domain)));
         let any = || self.routes.iter().find(|route| route.domain == Pattern::Any);
         match exact.or_else(any) {
             Some(route) => Destination::Route(alloc::format!("{}", route.to)),
             None => Destination::Domain(domain.into()),
         }
     }
+}
+
+/// Whether both names are of one domain, whichever of them is written with U-labels, and which with A-labels (RFC 5890
+/// §2.3.2.1). Both are in lower case.
+fn same_domain(a: &str, b: &str) -> bool {
+    a == b || is_international(a) && is_international(b) && a_labels(a).is_some_and(|a| Some(a) == a_labels(b))
+}
+
+fn is_international(name: &str) -> bool {
+    !name.is_ascii() || name.split('.').any(|label| label.starts_with("xn--"))
+}
+
+#[cfg(feature = "dns")]
+use crate::dns::a_labels;
+
+/// Without the tables of IDNA a name is the same as nothing but itself.
+#[cfg(not(feature = "dns"))]
+fn a_labels(_name: &str) -> Option<&str> {
+    None
 }
 
 fn postmaster(address: &Address) -> bool {
@@ -351,6 +379,27 @@ mod tests {
             assert_eq!(routes.destination(&address(other)), Destination::from_key(destination), "{other}");
             assert!(matches!(routes.place(&address(other)), Place::Elsewhere(_)));
         }
+    }
+
+    #[cfg(feature = "dns")]
+    #[test]
+    fn a_domain_of_ours_is_ours_in_both_its_forms() {
+        let mut routes = routes();
+        routes.domains = vec!["bücher.example".into(), "xn--hxajbheg2az3al.example".into()];
+        routes.routes.push(Route { domain: "*".into(), to: "smtp://smart.example".parse().unwrap() });
+        routes.routes.push(Route { domain: "例子.example".into(), to: "smtp://127.0.0.1:2627".parse().unwrap() });
+        for (ours, looked_up) in [
+            ("alice@bücher.example", "alice@bücher.example"),
+            ("Alice@XN--bcher-KVA.example.", "Alice@bücher.example"),
+            ("alice@παράδειγμα.example", "alice@xn--hxajbheg2az3al.example"),
+            ("Postmaster@xn--bcher-kva.example", "postmaster@bücher.example"),
+        ] {
+            assert_eq!(routes.place(&address(ours)), Place::Ours, "{ours}");
+            assert_eq!(*routes.lookup(&address(ours)), address(looked_up), "{ours}");
+        }
+        let partner = Destination::Route("smtp://127.0.0.1:2627".into());
+        assert_eq!(routes.destination(&address("x@xn--fsqu00a.example")), partner);
+        assert!(matches!(routes.place(&address("alice@xn--bcher-kva.test")), Place::Elsewhere(_)));
     }
 
     #[test]

@@ -89,6 +89,11 @@ pub use stream::{StreamAnswer, StreamSession};
 
 use crate::time::Mono;
 
+/// `name` with A-labels; `None` when it is no domain name.
+pub(crate) fn a_labels(name: &str) -> Option<alloc::sync::Arc<str>> {
+    name::DomainName::parse(name).ok().map(|name| name.as_str().into())
+}
+
 /// Whom to ask, and how hard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {

@@ -285,6 +285,9 @@ pub(super) fn resolved(
     let Recipient { ticket, transaction, address } = recipient;
     let place = shared.config.routes.place(&address);
     let answer = match resolution.and_then(|found| verdict(session.may_relay(), &place, Some(&found)).map(|()| found)) {
+        Ok(Resolution::Targets { accounts, others }) if accounts.is_empty() && others.is_empty() => {
+            RecipientAnswer::Refused(replies::UNKNOWN_USER.reply())
+        }
         Ok(Resolution::Targets { accounts, others }) => {
             // The answer may belong to a transaction that is over, and must leave the next one alone.
             if session.transaction.as_ref().is_none_or(|receiving| receiving.id <= transaction) {

@@ -14,6 +14,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 
 use super::conn::Dial;
 use super::reception::delivery_prefix;
@@ -23,8 +24,11 @@ use crate::dns::{self, LookupId};
 use crate::ops::{Accept, Body, Delivery, Destination, NewRow, QueueRow, Resolution};
 use crate::queue::{AttemptEnd, AttemptId, RowResult, Said};
 use crate::router::{NextHop, Place};
-use crate::smtp::{Domain, Reply};
+use crate::smtp::{Address, Domain, Reply};
 use crate::time::Now;
+
+/// Pause before an address is resolved to which resolving another one has led.
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// The attempts under way.
 #[derive(Default)]
@@ -359,22 +363,37 @@ pub(super) fn resolved(shared: &mut Shared, now: Now, local: LocalRow, resolutio
     let LocalRow { attempt, row } = local;
     let result = match resolution {
         Ok(Resolution::Targets { accounts, others }) => {
-            let prefix = delivery_prefix(row.reverse_path.as_ref(), &row.recipient, &row.prefix);
-            let delivery =
-                |(account, _)| Delivery { account, recipient: row.recipient.clone(), prefix: prefix.clone() };
-            let rows = others.into_iter().map(|recipient| NewRow {
-                destination: shared.config.routes.destination(&recipient),
-                recipient,
-                prefix: row.prefix.clone(),
-                due: now.wall,
-            });
-            RowResult::Forward(Box::new(forward(&row, accounts.into_iter().map(delivery).collect(), rows.collect())))
+            let rows = onward(shared, now, &row, others);
+            if accounts.is_empty() && rows.is_empty() {
+                RowResult::Refused(Said::ours(replies::TOO_MANY_TARGETS.reply()))
+            } else {
+                let prefix = delivery_prefix(row.reverse_path.as_ref(), &row.recipient, &row.prefix);
+                let delivery =
+                    |(account, _)| Delivery { account, recipient: row.recipient.clone(), prefix: prefix.clone() };
+                RowResult::Forward(Box::new(forward(&row, accounts.into_iter().map(delivery).collect(), rows)))
+            }
         }
         Ok(Resolution::Unknown) => RowResult::Refused(Said::ours(replies::UNKNOWN_USER.reply())),
         Ok(Resolution::TooMany) => RowResult::Refused(Said::ours(replies::TOO_MANY_TARGETS.reply())),
         Err(reply) => RowResult::Deferred(Said::ours(reply)),
     };
     settle_local(shared, now, attempt, &row, result);
+}
+
+/// The rows of those whom an alias names besides accounts here. One that comes back here is an alias's doing again, which
+/// the store did not see through: `postmaster` has two names, and so has an internationalized domain. Where it is this
+/// row's own address it is left out; else it is not hurried, and ends with the row's time at the latest.
+fn onward(shared: &Shared, now: Now, row: &QueueRow, others: Vec<Address>) -> Vec<NewRow> {
+    let routes = &shared.config.routes;
+    let own = routes.lookup(&row.recipient);
+    let rows = others.into_iter().filter_map(|recipient| {
+        let destination = routes.destination(&recipient);
+        let again = destination == Destination::Local;
+        let endless = again && (routes.lookup(&recipient) == own || row.state.expires <= now.wall);
+        let due = if again { now.wall.after(AGAIN) } else { now.wall };
+        (!endless).then(|| NewRow { destination, recipient, prefix: row.prefix.clone(), due })
+    });
+    rows.collect()
 }
 
 fn forward(row: &QueueRow, deliveries: Vec<Delivery>, rows: Vec<NewRow>) -> Accept {

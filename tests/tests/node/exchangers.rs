@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pillarbox_core::dns::responder::{Responder, Zone};
+use pillarbox_core::ops::{AccountOp, StoreOp};
 use pillarbox_core::router::{Pattern, Route};
 use pillarbox_tests::world::World;
 
@@ -108,4 +109,16 @@ fn a_server_that_says_421_to_each_message_is_not_asked_for_each() {
     world.pass(Duration::from_secs(30));
     assert!(world.performances() < 15, "{}", world.performances());
     assert_eq!(fetch(&mut world, 0, "alice"), [""; 0]);
+}
+
+#[test]
+fn an_alias_that_names_itself_by_another_name_ends() {
+    let mut world = world(40, &[]);
+    let set = |alias: &str, target: &str| {
+        let op = AccountOp::SetAlias { alias: alias.parse().unwrap(), targets: vec![target.parse().unwrap()] };
+        StoreOp::Account(op)
+    };
+    world.machines[0].store.apply(set("postmaster@amber.example", "postmaster@mx.amber.example"));
+    let mail = bounces(&mut world, "postmaster@amber.example");
+    assert!(mail.len() == 1 && mail[0].contains("without end"), "{mail:?}");
 }
