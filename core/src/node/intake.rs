@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 use core::mem;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::reception::Question;
 use super::shared::Shared;
@@ -13,6 +13,9 @@ use crate::ops::{Body, StageId, StageOp, StoreOp};
 use crate::smtp::Reply;
 use crate::smtp::server::ChunkAnswer;
 use crate::ticket::Ticket;
+
+/// Bytes below which a chunk is joined to its neighbours: for each a place of its own would weigh more than it does.
+const SMALL: usize = 4 * 1024;
 
 /// A body on its way in.
 #[derive(Debug, Default)]
@@ -24,6 +27,8 @@ pub(super) enum Intake {
     Inline {
         /// In order.
         chunks: Vec<Bytes>,
+        /// What stands behind them: small chunks, joined. A body that dribbles in costs what it weighs.
+        tail: BytesMut,
         /// Bytes charged to the node's budget.
         charged: usize,
     },
@@ -45,15 +50,21 @@ impl Intake {
         bytes: Bytes,
     ) -> Option<(Ticket<ChunkAnswer>, ChunkAnswer)> {
         if matches!(self, Self::Empty) {
-            *self = Self::Inline { chunks: Vec::new(), charged: 0 };
+            *self = Self::Inline { chunks: Vec::new(), tail: BytesMut::new(), charged: 0 };
         }
         match self {
-            Self::Inline { chunks, charged } if shared.charge(*charged, bytes.len()) => {
+            Self::Inline { chunks, tail, charged } if shared.charge(*charged, bytes.len()) => {
                 *charged += bytes.len();
-                chunks.push(bytes);
+                if bytes.len() < SMALL {
+                    tail.extend_from_slice(&bytes);
+                } else {
+                    seal(chunks, tail);
+                    chunks.push(bytes);
+                }
                 Some((ticket, ChunkAnswer::Taken))
             }
-            Self::Inline { chunks, charged } => {
+            Self::Inline { chunks, tail, charged } => {
+                seal(chunks, tail);
                 shared.discharge(mem::take(charged));
                 let mut waiting: Vec<_> = mem::take(chunks).into_iter().map(|chunk| (chunk, None)).collect();
                 waiting.push((bytes, Some(ticket)));
@@ -100,7 +111,10 @@ impl Intake {
     pub(super) fn finish(&mut self) -> Result<(Body, usize), Reply> {
         match mem::take(self) {
             Self::Empty => Ok((Body::Inline(Vec::new()), 0)),
-            Self::Inline { chunks, charged } => Ok((Body::Inline(chunks), charged)),
+            Self::Inline { mut chunks, mut tail, charged } => {
+                seal(&mut chunks, &mut tail);
+                Ok((Body::Inline(chunks), charged))
+            }
             Self::Staged(stage) => Ok((Body::Staged(stage), 0)),
             // The session asks for the commit only when all its chunks are answered, so no stage is still opening.
             Self::Opening(_) => Err(super::replies::STORE_TROUBLE.reply()),
@@ -115,6 +129,13 @@ impl Intake {
             Self::Staged(stage) => shared.drop_stage(stage),
             Self::Empty | Self::Opening(_) | Self::Failed(_) => {}
         }
+    }
+}
+
+/// Puts what is joined behind the chunks.
+fn seal(chunks: &mut Vec<Bytes>, tail: &mut BytesMut) {
+    if !tail.is_empty() {
+        chunks.push(mem::take(tail).freeze());
     }
 }
 

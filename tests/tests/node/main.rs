@@ -4,6 +4,7 @@
 
 mod chaos;
 mod exchangers;
+mod flood;
 mod late;
 mod mail;
 mod provider;
