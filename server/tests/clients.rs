@@ -1,6 +1,8 @@
 //! Mail through the real server with clients that were written by others: lettre, async-pop, and, where there is a
 //! Python, its smtplib and poplib.
 
+#![allow(clippy::unwrap_used)] // a test's unwrap is an assertion
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The promise, against the real server: whatever was acknowledged is there after a crash, whole, and once.
 
+#![allow(clippy::unwrap_used)] // a test's unwrap is an assertion
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};

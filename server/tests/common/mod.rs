@@ -81,9 +81,27 @@ impl Server {
 
     /// Starts the server, and waits for its ready line.
     pub(crate) fn serve(&mut self) {
+        self.begin(None);
+    }
+
+    /// The same in a mount namespace of its own, after this script, whose `$0` is the folder.
+    pub(crate) fn serve_after(&mut self, script: &str) {
+        self.begin(Some(script));
+    }
+
+    fn begin(&mut self, before: Option<&str>) {
         assert!(self.child.is_none(), "it runs");
         let log = File::options().create(true).append(true).open(self.dir().join("log")).unwrap();
-        let mut serve = pillarbox();
+        let mut serve = match before {
+            None => pillarbox(),
+            // The shell becomes the server: the process id stays.
+            Some(script) => {
+                let mut shell = Command::new("unshare");
+                shell.args(["-m", "sh", "-c", &format!("{script} && exec \"$@\"")]).arg(self.dir());
+                shell.arg(env!("CARGO_BIN_EXE_pillarbox"));
+                shell
+            }
+        };
         serve.arg("serve").arg("--dir").arg(self.dir()).stdout(Stdio::piped()).stderr(log).stdin(Stdio::null());
         let mut child = serve.spawn().unwrap();
         let mut ready = String::new();
@@ -193,6 +211,18 @@ impl Server {
         self.status("VmHWM:")
     }
 
+    /// A path as the server sees it, where it has a mount namespace of its own.
+    pub(crate) fn seen_by_it(&self, path: &Path) -> PathBuf {
+        let pid = self.child.as_ref().unwrap().id();
+        PathBuf::from(format!("/proc/{pid}/root")).join(path.strip_prefix("/").unwrap())
+    }
+
+    /// How many files and sockets it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        let pid = self.child.as_ref().unwrap().id();
+        fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+    }
+
     fn status(&self, key: &str) -> u64 {
         let pid = self.child.as_ref().unwrap().id();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -247,7 +277,12 @@ impl Server {
         let mut smtp = self.smtp();
         smtp.deliver("still@alive.example", &[account], b"Subject: still alive\r\n\r\nyes\r\n");
         smtp.smtp("QUIT", 221);
-        self.mailbox_of(account, before + 1);
+        until("it arrives", || {
+            let mut pop = self.pop3(account);
+            let count = pop.count();
+            pop.pop3("QUIT");
+            count == before + 1
+        });
     }
 }
 
