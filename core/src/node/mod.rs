@@ -377,6 +377,8 @@ impl Node {
             Pause::More => {
                 conn.queued = true;
                 self.ready.push_back(id);
+                // Others come first, and meanwhile a flood would pile up: it is read on once this much is run.
+                read &= conn.rx.len() < self.shared.config.limits.receive_buffer;
             }
             Pause::Wait(wait) => {
                 deadline = wait.until;

@@ -7,5 +7,6 @@ mod exchangers;
 mod flood;
 mod late;
 mod mail;
+mod pressure;
 mod provider;
 mod tap;
