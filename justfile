@@ -24,3 +24,7 @@ store-bench:
 durability:
     cargo build
     .ci/durability.py
+
+# thousands of power failures anywhere in a run of the store, SQLite's files included
+powerfail points="2000":
+    POWERFAIL={{points}} cargo test -p pillarbox-store --test powerfail -- --nocapture | grep 'power failures'
