@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 use pillarbox_core::dns::responder::Responder;
 use pillarbox_core::node::{
-    Accepted, Closed, Config, ConnId, Event, ListenerId, Node, NodeAction, NodeInput, NodeStep,
+    Accepted, Closed, Config, ConnId, Event, Holdings, ListenerId, Node, NodeAction, NodeInput, NodeStep,
 };
 use pillarbox_core::ops::{MaildropOp, StageOp, StoreError, StoreOp, StoreReply, Token};
 use pillarbox_core::{Mono, Now, Random, Seed, Wall};
@@ -227,6 +227,12 @@ impl World {
     #[must_use]
     pub fn connections(&self, machine: usize) -> usize {
         self.machines[machine].node.as_ref().map_or(0, Node::connections)
+    }
+
+    /// What a node holds besides its connections.
+    #[must_use]
+    pub fn holdings(&self, machine: usize) -> Holdings {
+        self.machines[machine].node.as_ref().map_or_else(Holdings::default, Node::holdings)
     }
 
     /// A client connects to a machine's port.

@@ -78,6 +78,11 @@ impl Asked {
         self.again.first_key_value().map(|((until, _), _)| *until)
     }
 
+    /// How many are under way.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Nothing is under way.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()

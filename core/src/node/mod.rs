@@ -73,6 +73,17 @@ pub struct Node {
     turn: usize,
 }
 
+/// What a node holds besides its connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Bytes of bodies kept in memory ([`Limits::inline_bodies`]).
+    pub inline_bytes: usize,
+    /// Store operations that were not answered yet.
+    pub ops: usize,
+    /// Delivery attempts under way.
+    pub attempts: usize,
+}
+
 /// When the machines inside want to be polled.
 #[derive(Clone, Copy)]
 struct Machines {
@@ -169,6 +180,17 @@ impl Node {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.conns.len()
+    }
+
+    /// What the node holds besides its connections: nothing of it is left when nobody is connected and no mail is on its
+    /// way.
+    #[must_use]
+    pub fn holdings(&self) -> Holdings {
+        Holdings {
+            inline_bytes: self.shared.inline_used(),
+            ops: self.shared.asked.len(),
+            attempts: self.shared.transfers.len(),
+        }
     }
 
     /// One piece of work, if there is any.

@@ -83,6 +83,11 @@ impl Shared {
         self.inline_used = self.inline_used.saturating_sub(bytes);
     }
 
+    /// Bytes of the budget that are in use.
+    pub(super) fn inline_used(&self) -> usize {
+        self.inline_used
+    }
+
     /// Gives a stage back.
     pub(super) fn drop_stage(&mut self, stage: StageId) {
         self.ask(Question::Nobody, StoreOp::Stage(StageOp::Drop { stage }));

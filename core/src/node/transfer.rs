@@ -100,6 +100,10 @@ impl Transfers {
         self.under_way.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.under_way.len()
+    }
+
     /// Whether an attempt goes by a fixed route.
     fn is_routed(&self, attempt: AttemptId) -> bool {
         self.under_way.get(&attempt).is_some_and(|transfer| transfer.routed)

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use pillarbox_core::node::Holdings;
+use pillarbox_core::ops::StoreOp;
 use pillarbox_tests::world::{ClientId, Trouble, World};
 use proptest::prelude::*;
 
@@ -20,8 +22,21 @@ enum Happening {
     Pass(u64),
     Kill(usize),
     Trouble(usize, usize),
+    /// Amber's store answers nothing of this kind any more.
+    Hold(usize),
+    /// It answers so many of the ops that it held back.
+    Release(usize),
     Drain,
 }
+
+/// Ops that a store may be slow at.
+const SLOW: [Option<fn(&StoreOp) -> bool>; 5] = [
+    None,
+    Some(|op| matches!(op, StoreOp::Account(_))),
+    Some(|op| matches!(op, StoreOp::Stage(_))),
+    Some(|op| matches!(op, StoreOp::Maildrop(_))),
+    Some(|op| matches!(op, StoreOp::Accept(_))),
+];
 
 fn words() -> impl Strategy<Value = Vec<u8>> {
     let lines = [
@@ -62,6 +77,7 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
             .prop_map(|lines| lines.concat().into_bytes()),
         1 => proptest::collection::vec(any::<u8>(), 0..64),
         1 => Just(vec![b'x'; 40_000]),
+        1 => Just([&b"x: y\r\n\r\n"[..], &b"0123456789\r\n".repeat(3000)].concat()),
     ]
 }
 
@@ -74,6 +90,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (0_u64..2000).prop_map(Happening::Pass),
         1 => (0_usize..2).prop_map(Happening::Kill),
         1 => (0_usize..40, 0_usize..40).prop_map(|(busy, failed)| Happening::Trouble(busy, failed)),
+        1 => (0..SLOW.len()).prop_map(Happening::Hold),
+        2 => (0_usize..4).prop_map(Happening::Release),
         1 => Just(Happening::Drain),
     ]
 }
@@ -105,6 +123,8 @@ fn play(world: &mut World, happenings: &[Happening]) {
                 world.revive(*machine);
             }
             Happening::Trouble(busy, failed) => world.trouble = Trouble { busy: *busy, failed: *failed },
+            Happening::Hold(kind) => world.hold(0, SLOW[*kind]),
+            Happening::Release(count) => world.release(0, *count),
             Happening::Drain => {
                 world.drain(1, Duration::from_secs(5));
                 world.pass(Duration::from_secs(5));
@@ -128,9 +148,13 @@ proptest! {
         let mut world = two_providers(seed);
         play(&mut world, &happenings);
         world.trouble = Trouble::default();
+        world.hold(0, None);
+        world.release(0, usize::MAX);
         world.pass(Duration::from_secs(4 * 3600));
-        prop_assert_eq!(world.connections(0), 0);
-        prop_assert_eq!(world.connections(1), 0);
+        for machine in [0, 1] {
+            prop_assert_eq!(world.connections(machine), 0);
+            prop_assert_eq!(world.holdings(machine), Holdings::default());
+        }
         fetch(&mut world, 0, "alice");
         fetch(&mut world, 0, "bob");
     }

@@ -45,7 +45,8 @@ pub(crate) fn config(domain: &str) -> Config {
             }),
         },
         dns: dns::Config { servers: vec!["198.51.100.53:53".parse().unwrap()], limits: dns::Limits::default() },
-        limits: Limits::default(),
+        // Small, so that bodies are staged now and then.
+        limits: Limits { inline_body: 16 * 1024, inline_bodies: 40 * 1024, ..Limits::default() },
         tap: None,
     }
 }
