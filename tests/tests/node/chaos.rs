@@ -29,8 +29,10 @@ enum Happening {
     Drain,
 }
 
+type Slow = fn(&StoreOp) -> bool;
+
 /// Ops that a store may be slow at.
-const SLOW: [Option<fn(&StoreOp) -> bool>; 5] = [
+const SLOW: [Option<Slow>; 5] = [
     None,
     Some(|op| matches!(op, StoreOp::Account(_))),
     Some(|op| matches!(op, StoreOp::Stage(_))),

@@ -9,4 +9,5 @@ mod late;
 mod mail;
 mod pressure;
 mod provider;
+mod smuggling;
 mod tap;
