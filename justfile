@@ -28,3 +28,8 @@ durability:
 # thousands of power failures anywhere in a run of the store, SQLite's files included
 powerfail points="2000":
     POWERFAIL={{points}} cargo test -p pillarbox-store --test powerfail -- --nocapture | grep 'power failures'
+
+# the heavier promises, measured on a release binary: memory, crowds, space that comes back
+acceptance *parts:
+    cargo build --release -p pillarbox
+    python3 server/tests/python/acceptance.py target/release/pillarbox {{parts}}

@@ -141,63 +141,97 @@ def crowd(binary):
         )
 
 
-def space(binary, size, count):
+def space(binary, *loads):
     with Server(binary, "example.org", ["alice", "bob"]) as server:
-        workers = 8
-        lines = body(size).replace(b"\r\n.", b"\r\n..")
-
-        def deliver(worker):
-            stream = socket.create_connection(("127.0.0.1", server.ports["smtp"]))
-            reader = stream.makefile("rb")
-
-            def reply(code):
-                while True:
-                    line = reader.readline()
-                    if line[3:4] != b"-":
-                        break
-                assert line.startswith(code), line
-
-            reply(b"220")
-            stream.sendall(b"EHLO client.example\r\n")
-            reply(b"250")
-            for _ in range(worker, count, workers):
-                stream.sendall(b"MAIL FROM:<x@example.net>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n")
-                reply(b"250")
-                reply(b"250")
-                reply(b"354")
-                stream.sendall(lines + b".\r\n")
-                reply(b"250")
-            stream.sendall(b"QUIT\r\n")
-            reply(b"221")
-            stream.close()
-
-        began = time.monotonic()
-        side_by_side(deliver, workers)
-        filled = time.monotonic() - began
-        full = server.data_size()
-        pop = server.pop3("bob@example.org", tls="none")
-        there = pop.stat()[0]
-        assert there == count, (there, count)
-        for n in range(1, count + 1):
-            pop.dele(n)
-        began = time.monotonic()
-        pop.quit()
-        quit_took = time.monotonic() - began
-        try:
-            until("below 50 MB", lambda: server.data_size() < 50 * MB, 60 - quit_took)
-        except AssertionError:
-            pass
-        took = time.monotonic() - began
-        left = server.data_size()
-        verdict(
-            "%d messages of %d KB deleted: the folder is below 50 MB" % (count, size // 1000),
-            left < 50 * MB,
-            "%.0f MB -> %.1f MB after %.1f s (QUIT %.1f s, %.0f msg/s in)"
-            % (full / MB, left / MB, took, quit_took, count / filled),
-        )
+        for size, count in loads:
+            fill_and_empty(server, size, count)
         # And it still works.
         server.smtp(tls=False).sendmail("x@example.net", ["bob@example.org"], "Subject: after\r\n\r\nhi\r\n")
         wait_for(server, "bob@example.org", 1)
+
+
+def fill_and_empty(server, size, count):
+    workers = 8
+    lines = body(size).replace(b"\r\n.", b"\r\n..")
+
+    def deliver(worker):
+        stream = socket.create_connection(("127.0.0.1", server.ports["smtp"]))
+        reader = stream.makefile("rb")
+
+        def reply(code):
+            while True:
+                line = reader.readline()
+                if line[3:4] != b"-":
+                    break
+            assert line.startswith(code), line
+
+        reply(b"220")
+        stream.sendall(b"EHLO client.example\r\n")
+        reply(b"250")
+        for _ in range(worker, count, workers):
+            stream.sendall(b"MAIL FROM:<x@example.net>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n")
+            reply(b"250")
+            reply(b"250")
+            reply(b"354")
+            stream.sendall(lines + b".\r\n")
+            reply(b"250")
+        stream.sendall(b"QUIT\r\n")
+        reply(b"221")
+        stream.close()
+
+    began = time.monotonic()
+    side_by_side(deliver, workers)
+    filled = time.monotonic() - began
+    full = server.data_size()
+    pop = server.pop3("bob@example.org", tls="none")
+    there = pop.stat()[0]
+    assert there == count, (there, count)
+    for n in range(1, count + 1):
+        pop.dele(n)
+    began = time.monotonic()
+    pop.quit()
+    quit_took = time.monotonic() - began
+    try:
+        until("below 50 MB", lambda: server.data_size() < 50 * MB, 60 - quit_took)
+    except AssertionError:
+        pass
+    took = time.monotonic() - began
+    left = server.data_size()
+    verdict(
+        "%d messages of %d KB deleted: the folder is below 50 MB" % (count, size // 1000),
+        left < 50 * MB,
+        "%.0f MB -> %.1f MB after %.1f s (QUIT %.1f s, %.0f msg/s in)"
+        % (full / MB, left / MB, took, quit_took, count / filled),
+    )
+
+
+def relay(binary):
+    """What went out is gone from here: the queue's bodies free their space, too."""
+    with Server(binary, "remote.example", ["far"]) as remote:
+        route = '\n[[route]]\ndomain = "remote.example"\nto = "smtp://127.0.0.1:%d"\n' % remote.ports["smtp"]
+        with Server(binary, "example.org", ["alice"], extra=route) as server:
+            count, message = 100, body(MB)
+            began = time.monotonic()
+
+            def deliver(_):
+                client = server.smtp("alice@example.org")
+                for _ in range(count // 4):
+                    assert client.sendmail("alice@example.org", ["far@remote.example"], message) == {}
+                client.quit()
+
+            side_by_side(deliver, 4)
+            wait_for(remote, "far@remote.example", count)
+            took = time.monotonic() - began
+            try:
+                until("below 50 MB", lambda: server.data_size() < 50 * MB, 60)
+            except AssertionError:
+                pass
+            left = server.data_size()
+            verdict(
+                "100 messages of 1 MB relayed: the sender's folder is below 50 MB",
+                left < 50 * MB and server.command("queue", "list") == "",
+                "%.1f s, %.1f MB left, peaks %d and %d KiB" % (took, left / MB, server.peak(), remote.peak()),
+            )
 
 
 def main():
@@ -206,8 +240,10 @@ def main():
     parts = {
         "memory": lambda: memory(binary),
         "crowd": lambda: crowd(binary),
-        "space-1mb": lambda: space(binary, 1_000_000, 500),
-        "space-10kb": lambda: space(binary, 10_000, 50_000),
+        "space-1mb": lambda: space(binary, (1_000_000, 500)),
+        "space-10kb": lambda: space(binary, (10_000, 50_000)),
+        "space-both": lambda: space(binary, (10_000, 50_000), (1_000_000, 500), (10_000, 50_000)),
+        "relay": lambda: relay(binary),
     }
     for name, part in parts.items():
         if not wanted or name in wanted:
