@@ -40,6 +40,8 @@ pub struct World {
     scripts: BTreeMap<SocketAddr, Vec<&'static str>>,
     /// What the servers that follow a script have left to say, by connection.
     performances: Vec<VecDeque<&'static str>>,
+    /// Connections that come in are one too many.
+    pub crowded: bool,
     /// What happens to a store's op, in per cent: some are handed back, some fail.
     pub trouble: Trouble,
     trace: Vec<String>,
@@ -110,6 +112,7 @@ impl World {
             dns_streams: BTreeMap::new(),
             scripts: BTreeMap::new(),
             performances: Vec::new(),
+            crowded: false,
             trouble: Trouble::default(),
             trace: Vec::new(),
         }
@@ -489,7 +492,7 @@ impl World {
             Some((index, machine)) => {
                 let listener = machine.ports.iter().position(|port| *port == to.port());
                 let (Some(listener), Some(node)) = (listener, machine.node.as_mut()) else { return false };
-                let accepted = Accepted { listener: ListenerId(listener), peer, crowded: false };
+                let accepted = Accepted { listener: ListenerId(listener), peer, crowded: self.crowded };
                 Plug::Node(index, node.accept(accepted))
             }
             None if to.port() == 53 => Plug::Dns(self.random.u64()),

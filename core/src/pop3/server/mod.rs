@@ -197,9 +197,11 @@ impl Server {
     fn greet(&mut self, now: Now, tx: &mut Outbox) -> Turn {
         (self.begun, self.active) = (now.mono, now.mono);
         self.state = State::Authorization { user: None };
-        if self.closing < Closing::Shutdown {
-            reply::greeting(&self.config, tx);
+        if self.closing >= Closing::Shutdown {
+            tx.put(reply::TURNED_AWAY);
+            return self.end(End::Shutdown);
         }
+        reply::greeting(&self.config, tx);
         Turn::On
     }
 

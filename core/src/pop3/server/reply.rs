@@ -23,6 +23,7 @@ pub(super) const IN_USE: &[u8] = b"-ERR [IN-USE] another session has this maildr
 pub(super) const UNAVAILABLE: &[u8] = b"-ERR [SYS/TEMP] cannot be done now, try again later\r\n";
 pub(super) const UNREADABLE: &[u8] = b"-ERR [SYS/TEMP] message cannot be read now\r\n";
 pub(super) const NOT_REMOVED: &[u8] = b"-ERR [SYS/TEMP] deleted messages not removed\r\n";
+pub(super) const TURNED_AWAY: &[u8] = b"-ERR [SYS/TEMP] too many connections, or about to stop; try again later\r\n";
 pub(super) const SHUTDOWN: &[u8] = b"-ERR [SYS/TEMP] server is shutting down\r\n";
 
 pub(super) const LOGIN_FIRST: &[u8] = b"-ERR log in first\r\n";

@@ -182,10 +182,11 @@ impl Server {
     fn greet(&mut self, now: Now, tx: &mut Outbox) -> Option<Step<Action>> {
         self.since = now.mono;
         self.state = State::Command;
-        if !self.shutdown {
-            for part in ["220 ", &self.config.hostname, " ESMTP Pillarbox\r\n"] {
-                tx.put(part.as_bytes());
-            }
+        if self.shutdown {
+            return self.hang_up(replies::TURNED_AWAY, End::Shutdown, tx);
+        }
+        for part in ["220 ", &self.config.hostname, " ESMTP Pillarbox\r\n"] {
+            tx.put(part.as_bytes());
         }
         None
     }

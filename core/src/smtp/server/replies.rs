@@ -27,6 +27,7 @@ replies! {
     RECIPIENT_OK = 250 (2, 1, 5) "Ok";
 
     SHUTDOWN = 421 (4, 3, 2) "Service shutting down";
+    TURNED_AWAY = 421 (4, 3, 2) "Too many connections, or about to stop; try again later";
     IDLE = 421 (4, 4, 2) "Timeout waiting for the client";
     TOO_MANY_BAD = 421 (4, 7, 0) "Too many bad commands";
     TOO_MANY_LOGINS = 421 (4, 7, 0) "Too many failed logins";
