@@ -125,7 +125,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// How long a connection out may take to come up.
     pub dial_timeout: Duration,
-    /// How long a closed connection may take to write what is left.
+    /// How long a closed connection may take to write what is left, and how long a node that stops waits for the store
+    /// when its last connection is closed.
     pub linger: Duration,
     /// Pause before an op that must not be lost is submitted again to a busy store.
     pub busy_pause: Duration,

@@ -172,7 +172,7 @@ impl Node {
                 continue;
             }
             self.turn = 0;
-            return self.rest();
+            return self.rest(now);
         }
     }
 
@@ -218,18 +218,16 @@ impl Node {
         due && self.poll_machines(now)
     }
 
-    fn rest(&self) -> NodeStep {
+    fn rest(&self, now: Now) -> NodeStep {
         let idle = self.machines.is_some_and(|machines| machines.queue_idle);
-        let over = self.draining.is_some()
-            && idle
-            && self.conns.is_empty()
-            && self.shared.asked.is_empty()
-            && self.shared.transfers.is_empty();
-        if over {
+        let over = idle && self.shared.asked.is_empty() && self.shared.transfers.is_empty();
+        // A store that has stopped records nothing any more: what was delivered is delivered again after the restart.
+        let end = self.draining.map(|deadline| deadline + self.shared.config.limits.linger);
+        if end.is_some_and(|end| self.conns.is_empty() && (over || end <= now.mono)) {
             return NodeStep::Done;
         }
         let machines = self.machines.and_then(|machines| machines.until);
-        let drain = self.draining.filter(|_| !self.conns.is_empty());
+        let drain = if self.conns.is_empty() { end } else { self.draining };
         let until = [self.deadlines.next(), self.shared.asked.deadline(), machines, drain].into_iter().flatten().min();
         NodeStep::Wait { until }
     }

@@ -165,3 +165,18 @@ fn each_recipient_that_waits_has_its_reason() {
     let tried = |event: &&Event| matches!(event, Event::Attempted { reply, host, .. } if reply.code() == 451 && host.is_empty());
     assert_eq!(world.machines[0].events.iter().filter(tried).count(), 2, "{:#?}", world.machines[0].events);
 }
+
+#[test]
+fn a_drained_node_does_not_wait_forever_for_a_store_that_has_stopped() {
+    let mut world = two_providers(11);
+    let alice = submission(&mut world, "alice");
+    // The outcome of the delivery is never recorded.
+    world.hold(0, Some(|op| matches!(op, StoreOp::Queue(QueueOp::Settle(_)))));
+    submit(&mut world, alice, "alice@amber.example", &["carol@birch.example"], MESSAGE);
+    world.pass(Duration::from_secs(5));
+    world.drain(0, Duration::from_secs(10));
+    world.pass(Duration::from_secs(15));
+    assert!(!world.is_done(0), "it may still be recorded");
+    world.pass(Duration::from_secs(60));
+    assert!(world.is_done(0), "{} connections left", world.connections(0));
+}
