@@ -21,6 +21,16 @@
 //! Each state ends in `Done` by QUIT, by the peer's EOF, by a time limit (421), by the host's shutdown (421, at a
 //! command boundary), or when a bound is passed (421, 554).
 //!
+//! | time limit (`Limits`) | of | ended by |
+//! |---|---|---|
+//! | `command_timeout` | one wait for a command | a whole line |
+//! | `login_timeout` | greeting to login, on submission | 235 |
+//! | `message_gap` | greeting or end of a message to the next one | 354, BDAT |
+//! | `data_timeout` | one wait for octets of a message; for room in `tx` | an octet |
+//! | `data_grace`, `data_rate` | all waits for one message together | its end |
+//! | `answer_timeout` | the host's answer about a recipient or a login | 451, 454 |
+//! | `commit_timeout` | the host's answer to a chunk or a commit | no word: [`End::Unconfirmed`](crate::End::Unconfirmed) |
+//!
 //! # What is allowed when
 //!
 //! | command | wants | else | and then |
