@@ -38,6 +38,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_address_is_read_as_it_was_written() {
+        // A row that cannot be read back would hold up its whole destination.
+        for written in [
+            "a@x.example",
+            "A.b+c@X.Example",
+            r#""a b"@x.example"#,
+            r#""a@b"@x.example"#,
+            r#""\"\\"@x.example"#,
+            r#""<>(),:;[]"@x.example"#,
+            "a@[192.0.2.1]",
+            "a@[IPv6:2001:db8::1]",
+            "jörg@straße.example",
+        ] {
+            let address: Address = written.parse().expect("an address");
+            assert_eq!(from_text(&text(&address)), Some(address), "{written}");
+        }
+        if let Ok(address) = r#"""@x.example"#.parse::<Address>() {
+            assert_eq!(from_text(&text(&address)), Some(address));
+        }
+    }
+
+    #[test]
     fn letter_case_of_a_login_does_not_matter() {
         assert_eq!(login_key("Alice@Example.ORG").as_deref(), Some("alice@example.org"));
         assert_eq!(login_key("alice"), None);

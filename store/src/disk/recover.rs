@@ -32,6 +32,17 @@ pub struct Recovery {
     pub damaged: usize,
 }
 
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cut, orphans, missing, damaged } = self;
+        write!(f, "{cut} octets and {orphans} files of mail that was never acknowledged are removed; ")?;
+        match (missing, damaged) {
+            (0, 0) => f.write_str("nothing is missing"),
+            _ => write!(f, "of acknowledged mail {missing} octets are missing, and {damaged} messages are damaged"),
+        }
+    }
+}
+
 /// Why a store could not be opened.
 #[derive(Debug)]
 pub enum OpenError {
@@ -140,8 +151,10 @@ pub(super) fn open(dir: &Path, options: &Options, disk: &Arc<dyn Disk>) -> Resul
     {
         writer.resume(*id, last.generation, last.bytes)?;
     }
-    if report != Recovery::default() {
-        tracing::warn!(?report, "the store was not closed properly, or its files were changed");
+    if report.missing > 0 || report.damaged > 0 {
+        tracing::error!("the store's files were changed, or the disk lost some of them: {report}");
+    } else if report != Recovery::default() {
+        tracing::warn!("the store was not closed properly, and is whole: {report}");
     }
     Ok(Recovered { lock, database, conn, epoch, writer, segments, report })
 }
