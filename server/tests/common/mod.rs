@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use wire::Wire;
 
 /// How long anything that should happen may take, on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server's folder, and the server while it runs. Dropping it kills the server and removes the folder.
 pub(crate) struct Server {
