@@ -197,8 +197,11 @@ fn work(dir: &Path) {
             });
         }
     }
-    // Idle for a moment: the database is tidied up.
-    std::thread::sleep(std::time::Duration::from_millis(800));
+    // Idle, until space has been given back: the tidying is part of the picture.
+    let (full, begun) = (folder_size(dir), std::time::Instant::now());
+    while folder_size(dir) >= full && begun.elapsed() < std::time::Duration::from_secs(5) {
+        std::thread::yield_now();
+    }
     store.close();
 }
 
