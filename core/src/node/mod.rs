@@ -165,6 +165,8 @@ impl Node {
             }
             if self.turn >= self.shared.config.limits.sessions_per_turn {
                 self.turn = 0;
+                // Who floods us does not keep mail from going out.
+                self.background(now);
                 return NodeStep::More;
             }
             if self.step(now) {
@@ -203,6 +205,11 @@ impl Node {
             self.run(now, id);
             return true;
         }
+        self.background(now)
+    }
+
+    /// One piece of what is no session's own work, if there is any.
+    fn background(&mut self, now: Now) -> bool {
         if let Some(dial) = self.shared.dials.pop_front() {
             self.dial(now, dial);
             return true;

@@ -4,6 +4,7 @@
 
 mod chaos;
 mod exchangers;
+mod fair;
 mod flood;
 mod late;
 mod mail;
