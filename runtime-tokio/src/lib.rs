@@ -1,20 +1,17 @@
-//! Runs a node on tokio: a current-thread executor, one small task per connection that only moves bytes, and one driver
-//! that polls the node.
+//! Runs a Pillarbox machine on tokio: a current-thread executor, one small task per socket that only waits until it is
+//! ready, and one driver that turns the crank.
 //!
 //! ```text
-//!  connection tasks ──read──▶ rx ─┐                 ┌─▶ Flush, Interest, Close ──▶ connection tasks
-//!  datagram tasks ────────────────┼──▶ node ──▶ turn┼─▶ Dial, Datagram
-//!  acceptor tasks ────────────────┘   (driver)      └─▶ Store ──▶ the store's threads ──▶ completions ──▶ driver
+//!  watchers (a task per socket) ──ready──▶ Worker ──open, changed──▶ watchers
+//!                                            ▲
+//!  driver ───────────turn────────────────────┘◀──waker── store, acceptor, handle
 //! ```
 
-mod conn;
-mod datagram;
-mod listen;
-mod wire;
+mod host;
+mod watch;
 
 use std::io;
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
@@ -23,32 +20,31 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
-use wire::Host;
+use host::Host;
 
-/// Runs a node on this thread until it is drained.
+/// Runs a worker on this thread until it is drained.
 ///
 /// # Errors
-/// When the executor cannot be made, or a listener cannot be handed to it.
+/// When the executor cannot be made.
 pub fn run(setup: Setup) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, drive(setup))
+    LocalSet::new().block_on(&runtime, drive(setup));
+    Ok(())
 }
 
-async fn drive(setup: Setup) -> io::Result<()> {
+async fn drive(setup: Setup) {
     let signal = Arc::new(Signal(Notify::new()));
-    let waker = Waker::from(Arc::clone(&signal));
-    let worker = Worker::new(setup.config, &setup.seed, setup.surroundings, &waker);
+    let worker = Worker::new(setup, &Waker::from(Arc::clone(&signal)));
+    let clock = worker.clock();
     let host = Host::new(worker, Arc::clone(&signal));
-    listen::begin(&host, setup.listeners, &setup.gate)?;
-
     let mut timer = pin!(sleep_until(Instant::now()));
     loop {
         match host.turn() {
-            Turn::Done => return Ok(()),
+            Turn::Done => return,
             Turn::More => tokio::task::yield_now().await,
             Turn::Wait(None) => signal.0.notified().await,
             Turn::Wait(Some(until)) => {
-                timer.as_mut().reset(host.instant(until));
+                timer.as_mut().reset(clock.instant(until).into());
                 tokio::select! {
                     () = signal.0.notified() => {}
                     () = &mut timer => {}
@@ -70,10 +66,3 @@ impl Wake for Signal {
         self.0.notify_one();
     }
 }
-
-/// Spawns a task on this thread.
-fn spawn(task: impl Future<Output = ()> + 'static) {
-    drop(tokio::task::spawn_local(task));
-}
-
-type Shared = Rc<Host>;

@@ -1,29 +1,27 @@
-//! What a runtime is given to run.
+//! What a worker is given to run.
 
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use pillarbox_core::Seed;
-use pillarbox_core::node::Config;
+use pillarbox_core::node::Machine;
+use pillarbox_core::ops::Store;
 
-use crate::{Gate, Surroundings};
+use crate::{Events, Inbox};
 
-/// A node and everything around it.
+/// A machine and everything around it.
 pub struct Setup {
-    /// How the node behaves.
-    pub config: Arc<Config>,
-    /// Its randomness.
-    pub seed: Seed,
-    /// What stands around it.
-    pub surroundings: Surroundings,
-    /// The listeners, bound and non-blocking, in the order of the configuration's services.
-    pub listeners: Vec<Listener>,
-    /// Who may come in.
-    pub gate: Arc<Gate>,
+    /// Makes the machine, on the worker's own thread: it need not be able to leave it.
+    pub machine: Box<dyn FnOnce() -> Box<dyn Machine> + Send>,
+    /// Where connections and orders come from.
+    pub inbox: Arc<Inbox>,
+    /// Where mail is kept.
+    pub store: Arc<dyn Store>,
+    /// Who hears its events.
+    pub events: Arc<dyn Events>,
 }
 
-/// A listener that is bound already.
+/// A listener that is bound already, and does not block.
 #[derive(Debug)]
 pub enum Listener {
     /// TCP.
@@ -34,9 +32,6 @@ pub enum Listener {
 
 impl std::fmt::Debug for Setup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Setup")
-            .field("config", &self.config)
-            .field("listeners", &self.listeners)
-            .finish_non_exhaustive()
+        f.debug_struct("Setup").finish_non_exhaustive()
     }
 }

@@ -2,11 +2,10 @@
 //!
 //! `serve` runs one until it is told to stop; a test or a demonstration may run several.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use pillarbox_core::node::{self, Protocol, Service, TapSink, TlsMode};
@@ -14,8 +13,7 @@ use pillarbox_core::router::Routes;
 use pillarbox_core::tls::rustls::RustlsClient;
 use pillarbox_core::{dns, queue};
 use pillarbox_runtime::{
-    Events, Gate, GateLimits, Handle, Listener, Setup, Surroundings, connect_unix, listen, listen_unix,
-    raise_open_files, seed,
+    Events, Gate, GateLimits, Handle, Listener, Plan, Workers, connect_unix, listen, listen_unix, raise_open_files,
 };
 use pillarbox_store::{DiskStore, OpenError};
 
@@ -53,7 +51,7 @@ pub(crate) struct Instance {
     pub(crate) addresses: Addresses,
     /// Stops it, or gives it another configuration.
     pub(crate) handle: Handle,
-    thread: JoinHandle<io::Result<()>>,
+    workers: Workers,
     store: Arc<DiskStore>,
     data: PathBuf,
 }
@@ -68,24 +66,18 @@ impl Instance {
         let (addresses, mut listeners) = bind(config)?;
         let control = listen_unix(&config.data, CONTROL).map_err(|error| Failure::new(error.to_string()))?;
         listeners.push(Listener::Unix(control));
-        let seed = seed().map_err(|error| Failure::new(error.to_string()))?;
-        let handle = Handle::default();
-        let setup = Setup {
+        let plan = Plan {
             config: Arc::new(node_config(config, options.tap)),
-            seed,
-            surroundings: Surroundings {
-                store: Arc::clone(&store) as Arc<_>,
-                events: options.events,
-                handle: handle.clone(),
-            },
+            workers: 1,
+            store: Arc::clone(&store) as Arc<_>,
+            events: options.events,
             listeners,
             gate: Gate::new(gate_limits(config)),
         };
-        let thread = thread::Builder::new()
-            .name("node".to_owned())
-            .spawn(move || pillarbox_tokio::run(setup))
-            .map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
-        Ok(Self { addresses, handle, thread, store, data: config.data.clone() })
+        let workers = Workers::start(pillarbox_tokio::run, plan)
+            .map_err(|error| Failure::new(format!("cannot start the server: {error}")))?;
+        let handle = workers.handle().clone();
+        Ok(Self { addresses, handle, workers, store, data: config.data.clone() })
     }
 
     /// Begins to stop: idle sessions are told so at once, the others have `grace`.
@@ -98,15 +90,11 @@ impl Instance {
     /// # Errors
     /// When it stopped because it failed.
     pub(crate) fn join(self) -> Result<(), Failure> {
-        let ended = self.thread.join();
+        let ended = self.workers.join();
         // The name goes before the lock, so that a command finds a socket only where somebody listens.
         let _ = std::fs::remove_file(self.data.join(CONTROL));
         self.store.close();
-        match ended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Failure::new(format!("the server failed: {error}"))),
-            Err(_) => Err(Failure::new("the server failed: its thread panicked; please report this")),
-        }
+        ended.map_err(|error| Failure::new(format!("the server failed: {error}")))
     }
 }
 

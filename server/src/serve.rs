@@ -78,7 +78,7 @@ async fn run(dir: &Path, mut config: Config) -> Result<(), Failure> {
             }
             Order::Reload => match reload(dir, &config) {
                 Ok(new) => {
-                    handle.reload(Arc::new(node_config(&new, None)));
+                    handle.reload(&Arc::new(node_config(&new, None)));
                     tracing::info!("read {} again", new.file.display());
                     config = new;
                 }

@@ -28,6 +28,7 @@ mod conns;
 mod delivery;
 mod event;
 mod intake;
+mod machine;
 mod maildrop;
 mod operator;
 mod reception;
@@ -44,6 +45,7 @@ use alloc::sync::Arc;
 pub use action::{Accepted, Closed, ConnId, ConnIo, ListenerId, NodeAction, NodeInput, NodeStep};
 pub use config::{Cleartext, Config, Delivery, Limits, Protocol, Service, TapSink, TlsMode};
 pub use event::{Event, SessionKind};
+pub use machine::Machine;
 
 use asked::Question;
 use conn::{Conn, Dial, Pause, Phase, Speaker};

@@ -1,0 +1,112 @@
+//! All workers of a server: one machine a thread, one acceptor before them.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use pillarbox_core::node::{Config, Node};
+use pillarbox_core::ops::Store;
+
+use crate::{Events, Gate, Handle, Inbox, Listener, Setup, acceptor, seed};
+
+/// How long the others may go on when a worker has failed: without it, the server is not whole.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs one worker on this thread until it is drained: what each runtime's crate offers.
+pub type Run = fn(Setup) -> io::Result<()>;
+
+/// What a server is made of.
+pub struct Plan {
+    /// How its nodes behave.
+    pub config: Arc<Config>,
+    /// How many workers, at least one.
+    pub workers: u16,
+    /// Where mail is kept.
+    pub store: Arc<dyn Store>,
+    /// Who hears what happens.
+    pub events: Arc<dyn Events>,
+    /// The listeners, in the order of the configuration's services.
+    pub listeners: Vec<Listener>,
+    /// Who may come in.
+    pub gate: Arc<Gate>,
+}
+
+/// Running workers.
+#[derive(Debug)]
+pub struct Workers {
+    handle: Handle,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+    acceptor: JoinHandle<()>,
+}
+
+impl Workers {
+    /// Starts a node on each worker's thread, and the acceptor.
+    ///
+    /// # Errors
+    /// When a thread cannot be started, or there is no randomness.
+    pub fn start(run: Run, plan: Plan) -> io::Result<Self> {
+        let Plan { config, workers, store, events, listeners, gate } = plan;
+        let inboxes: Vec<_> = (0..workers.max(1)).map(|_| Arc::new(Inbox::default())).collect();
+        let handle = Handle::new(&inboxes);
+        let mut threads = Vec::new();
+        for (index, inbox) in inboxes.iter().enumerate() {
+            let (config, seed) = (Arc::clone(&config), seed()?);
+            let setup = Setup {
+                machine: Box::new(move || Box::new(Node::new(config, &seed))),
+                inbox: Arc::clone(inbox),
+                store: Arc::clone(&store),
+                events: Arc::clone(&events),
+            };
+            let alarm = Alarm(handle.clone());
+            let thread = thread::Builder::new().name(format!("worker-{}", index + 1)).spawn(move || {
+                let ended = run(setup);
+                if ended.is_ok() {
+                    std::mem::forget(alarm);
+                }
+                ended
+            });
+            match thread {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    handle.drain(Duration::ZERO);
+                    return Err(error);
+                }
+            }
+        }
+        let acceptor = acceptor::begin(listeners, gate, inboxes).inspect_err(|_| handle.drain(Duration::ZERO))?;
+        Ok(Self { handle, threads, acceptor })
+    }
+
+    /// Gives them orders.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Waits until all have stopped.
+    ///
+    /// # Errors
+    /// When one stopped because it failed.
+    pub fn join(self) -> io::Result<()> {
+        let panicked = |_| Err(io::Error::other("a worker panicked; please report this"));
+        let ended: Vec<_> = self.threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect();
+        let accepted = self.acceptor.join().map_err(|_| io::Error::other("the acceptor panicked; please report this"));
+        ended.into_iter().chain([accepted]).collect()
+    }
+}
+
+/// Stops all workers when one of them fails or panics.
+struct Alarm(Handle);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.0.drain(GRACE);
+    }
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan").field("config", &self.config).field("workers", &self.workers).finish_non_exhaustive()
+    }
+}
