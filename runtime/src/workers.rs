@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use pillarbox_core::node::{Config, Node};
+use pillarbox_core::node::{Config, Node, Share};
 use pillarbox_core::ops::Store;
 
 use crate::{Events, Gate, Handle, Inbox, Listener, Setup, acceptor, seed};
@@ -20,7 +20,7 @@ pub type Run = fn(Setup) -> io::Result<()>;
 pub struct Plan {
     /// How its nodes behave.
     pub config: Arc<Config>,
-    /// How many workers, at least one.
+    /// How many workers: at least one, at most [`Share::MOST`].
     pub workers: u16,
     /// Where mail is kept.
     pub store: Arc<dyn Store>,
@@ -47,13 +47,14 @@ impl Workers {
     /// When a thread cannot be started, or there is no randomness.
     pub fn start(run: Run, plan: Plan) -> io::Result<Self> {
         let Plan { config, workers, store, events, listeners, gate } = plan;
-        let inboxes: Vec<_> = (0..workers.max(1)).map(|_| Arc::new(Inbox::default())).collect();
+        let shares = Share::each(workers);
+        let inboxes: Vec<_> = (0..shares.len()).map(|_| Arc::new(Inbox::default())).collect();
         let handle = Handle::new(&inboxes);
         let mut threads = Vec::new();
-        for (index, inbox) in inboxes.iter().enumerate() {
+        for (index, (share, inbox)) in shares.zip(&inboxes).enumerate() {
             let (config, seed) = (Arc::clone(&config), seed()?);
             let setup = Setup {
-                machine: Box::new(move || Box::new(Node::new(config, &seed))),
+                machine: Box::new(move || Box::new(Node::new(config, share, &seed))),
                 inbox: Arc::clone(inbox),
                 store: Arc::clone(&store),
                 events: Arc::clone(&events),

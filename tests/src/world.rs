@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 use pillarbox_core::dns::responder::Responder;
 use pillarbox_core::node::{
-    Accepted, Closed, Config, ConnId, Event, Holdings, ListenerId, Node, NodeAction, NodeInput, NodeStep,
+    Accepted, Closed, Config, ConnId, Event, Holdings, ListenerId, Node, NodeAction, NodeInput, NodeStep, Share,
 };
 use pillarbox_core::ops::{MaildropOp, StageOp, StoreError, StoreOp, StoreReply, Token};
 use pillarbox_core::{Mono, Now, Random, Seed, Wall};
@@ -121,7 +121,7 @@ impl World {
     /// Puts a machine at `ip`, whose node listens on `ports`, in the order of its services.
     pub fn machine(&mut self, ip: &str, ports: &[u16], config: Config, store: Arc<MemoryStore>) -> usize {
         let config = Arc::new(config);
-        let node = Node::new(Arc::clone(&config), &self.random.seed());
+        let node = Node::new(Arc::clone(&config), Share::WHOLE, &self.random.seed());
         self.machines.push(Machine {
             events: Vec::new(),
             store,
@@ -187,7 +187,7 @@ impl World {
         machine.reading.clear();
         machine.waits = false;
         machine.done = false;
-        machine.node = Some(Node::new(Arc::clone(&machine.config), &seed));
+        machine.node = Some(Node::new(Arc::clone(&machine.config), Share::WHOLE, &seed));
         self.run();
     }
 

@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-/// What the [`Resolver`](super::Resolver) keeps to.
+/// What the [`Resolver`](super::Resolver) keeps to. Where several nodes are a server, each with a resolver of its own,
+/// the bounds of questions, lookups and cache are the server's, and divided among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Servers used of those configured; further ones are left out. Eight: more only make a failure slower to notice.

@@ -12,7 +12,7 @@ use crate::ops::{StoreOp, StoreReply, Token};
 use crate::outbox::Outbox;
 use crate::time::Mono;
 
-/// A connection of a node; never used again.
+/// A connection of a node; never used again, and by no other node of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
@@ -129,7 +129,7 @@ pub enum NodeInput {
         /// The op, unharmed.
         op: StoreOp,
     },
-    /// A new configuration. Sessions keep the one that they began with; listeners keep their ids.
+    /// A new configuration, of the whole server. Sessions keep the one that they began with; listeners keep their ids.
     Reload(Arc<Config>),
     /// Stop: idle sessions are told so now, the others have until the deadline. Then `Done`.
     Drain {

@@ -13,7 +13,8 @@ use crate::router::Routes;
 use crate::session::{Direction, LayerInfo};
 use crate::tls::TlsFactory;
 
-/// Everything a node is told at its start, and again at a reload.
+/// Everything a node is told at its start, and again at a reload. It is the whole server's: where several nodes serve one
+/// store, each keeps its [`Share`](super::Share) of the bounds that are marked as the server's.
 #[derive(Clone)]
 pub struct Config {
     /// Our name.
@@ -115,7 +116,7 @@ pub struct Limits {
     pub sessions_per_turn: usize,
     /// A body up to this many bytes stays in memory and travels inside the op; a larger one is staged.
     pub inline_body: usize,
-    /// Bytes of such bodies in the whole node; when they are used up, further bodies are staged from their first chunk.
+    /// Bytes of such bodies in the whole server; when a node's part of them is used up, further bodies are staged from their first chunk.
     pub inline_bodies: usize,
     /// Recipients of one SMTP transaction; RFC 5321 §4.5.3.1.8 wants 100 at least.
     pub recipients: usize,

@@ -34,6 +34,7 @@ mod operator;
 mod reception;
 mod replies;
 mod resolve;
+mod share;
 mod shared;
 mod transfer;
 mod welcome;
@@ -46,6 +47,7 @@ pub use action::{Accepted, Closed, ConnId, ConnIo, ListenerId, NodeAction, NodeI
 pub use config::{Cleartext, Config, Delivery, Limits, Protocol, Service, TapSink, TlsMode};
 pub use event::{Event, SessionKind};
 pub use machine::Machine;
+pub use share::Share;
 
 use asked::Question;
 use conn::{Conn, Dial, Pause, Phase, Speaker};
@@ -53,7 +55,7 @@ use conns::Conns;
 use shared::{Deadlines, Shared};
 
 use crate::dns::{Resolver, ResolverStep};
-use crate::ops::{BUCKETS, MaildropOp, StageOp, StoreOp, StoreReply, Token};
+use crate::ops::{MaildropOp, StageOp, StoreOp, StoreReply, Token};
 use crate::queue::{self, Queue, QueueStep};
 use crate::seed::{Random, Seed};
 use crate::session::{Close, End};
@@ -94,15 +96,18 @@ struct Machines {
 }
 
 impl Node {
-    /// A node with nothing open. Its first poll asks the store for the queue.
+    /// A node with nothing open: its share of the server that `config` is for. Its first poll asks the store for the
+    /// queue.
     #[must_use]
-    pub fn new(config: Arc<Config>, seed: &Seed) -> Self {
+    pub fn new(config: Arc<Config>, share: Share, seed: &Seed) -> Self {
+        let config = share.configure(config);
         let mut random = Random::new(seed);
-        let queue = Queue::new(Arc::clone(&config.delivery.queue), config.routes.clone(), 0..BUCKETS, &random.seed());
+        let (plan, routes) = (Arc::clone(&config.delivery.queue), config.routes.clone());
+        let queue = Queue::new(plan, routes, share.buckets(), &random.seed());
         let resolver = Resolver::new(config.dns.clone(), &random.seed());
         Self {
             profiles: welcome::Profiles::new(&config),
-            shared: Shared::new(config, queue, resolver),
+            shared: Shared::new(config, share, queue, resolver),
             conns: Conns::default(),
             ready: VecDeque::new(),
             deadlines: Deadlines::default(),
@@ -528,6 +533,7 @@ impl Node {
     }
 
     fn reload(&mut self, config: Arc<Config>) {
+        let config = self.shared.share.configure(config);
         self.shared.resolver.reload(config.dns.clone());
         self.shared.queue.reload(Arc::clone(&config.delivery.queue), config.routes.clone());
         self.profiles = welcome::Profiles::new(&config);

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 
 use super::asked::{Asked, Question};
 use super::transfer::Transfers;
-use super::{Config, ConnId, Event, NodeAction};
+use super::{Config, ConnId, Event, NodeAction, Share};
 use crate::dns::Resolver;
 use crate::ops::{StageId, StageOp, StoreError, StoreOp, Token};
 use crate::queue::Queue;
@@ -15,7 +15,9 @@ use crate::sasl::Credentials;
 use crate::time::Mono;
 
 pub(super) struct Shared {
+    /// With this node's part of the bounds that hold for the whole server.
     pub(super) config: Arc<Config>,
+    pub(super) share: Share,
     pub(super) asked: Asked,
     pub(super) queue: Queue,
     pub(super) resolver: Resolver,
@@ -26,13 +28,15 @@ pub(super) struct Shared {
     pub(super) dials: VecDeque<super::conn::Dial>,
     /// Bytes of bodies kept in memory.
     inline_used: usize,
-    next_conn: u64,
+    /// Connections named so far.
+    named: u64,
 }
 
 impl Shared {
-    pub(super) fn new(config: Arc<Config>, queue: Queue, resolver: Resolver) -> Self {
+    pub(super) fn new(config: Arc<Config>, share: Share, queue: Queue, resolver: Resolver) -> Self {
         Self {
             config,
+            share,
             asked: Asked::default(),
             queue,
             resolver,
@@ -40,14 +44,15 @@ impl Shared {
             out: VecDeque::new(),
             dials: VecDeque::new(),
             inline_used: 0,
-            next_conn: 0,
+            named: 0,
         }
     }
 
     /// A name for a new connection.
     pub(super) fn conn_id(&mut self) -> ConnId {
-        self.next_conn += 1;
-        ConnId(self.next_conn)
+        let id = self.share.conn(self.named);
+        self.named += 1;
+        id
     }
 
     /// Submits an op whose reply answers `question`.

@@ -43,12 +43,12 @@ impl Default for Config {
 /// The bounds of a queue. Rows in memory are at most `attempts` times `rows`, however long the queue is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Destinations that are worked on by turns. When more have mail due, each gives way after a page of rows.
+    /// Destinations that are worked on by turns, in the whole server: a node keeps its part. When more have mail due, each gives way after a page of rows.
     pub destinations: usize,
     /// Rows of one attempt, and of one page read from the store: enough for the 100 recipients that every server takes
     /// (RFC 5321 §4.5.3.1.8).
     pub rows: usize,
-    /// Attempts at once, until their outcome is on disk.
+    /// Attempts at once in the whole server, until their outcome is on disk: a node makes its part of them.
     pub attempts: usize,
     /// Attempts at once at one destination: more would be rude.
     pub attempts_per_destination: usize,

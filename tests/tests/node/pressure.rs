@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pillarbox_core::node::{Accepted, ListenerId, Node, NodeAction, NodeStep};
+use pillarbox_core::node::{Accepted, ListenerId, Node, NodeAction, NodeStep, Share};
 use pillarbox_core::{Mono, Now, Seed, Wall};
 
 use super::provider::config;
@@ -11,7 +11,7 @@ use super::provider::config;
 fn a_flood_is_not_read_faster_than_it_is_run() {
     let config = Arc::new(config("amber.example"));
     let limit = config.limits.receive_buffer;
-    let mut node = Node::new(Arc::clone(&config), &Seed([7; 32]));
+    let mut node = Node::new(Arc::clone(&config), Share::WHOLE, &Seed([7; 32]));
     let now = Now { mono: Mono(1), wall: Wall(1_700_000_000_000) };
     let peer = "192.0.2.1:1234".parse().unwrap();
     let conn = node.accept(Accepted { listener: ListenerId(0), peer, crowded: false });
