@@ -1,7 +1,12 @@
-//! A session under TLS, with the same two verbs: a host drives a [`Channel`] exactly like a bare session.
+//! One connection: a session, and TLS under it where there is any. A host drives a [`Channel`] by the two verbs of a
+//! session, and never sees a layer.
 //!
 //! The channel carries out [`Step::Upgrade`] itself, so no host can get the order wrong, and passes everything else
 //! through. Without TLS the session works on the host's own buffers; nothing is copied.
+//!
+//! The whole of a host is a loop: poll; on `Wait`, let one thing happen (bytes written, bytes read, an answer, time), and
+//! poll again. `core/examples` has it on plain threads and on three runtimes, and `docs/bring-your-own-runtime.md` says
+//! how to write another.
 //!
 //! ```text
 //!            Upgrade, rx empty        tx flushed             handshake over
@@ -20,6 +25,8 @@
 //! | Up | TLS | as a truncation, see below | the session's |
 //! | Down | dropped | - | the session's |
 //!
+//! A connection that broke ([`Close::Error`]) is Down, too, whether plain or not.
+//!
 //! **Nothing said in plaintext survives a handshake** (RFC 3207 §4.2, the STARTTLS injection): what stands behind the
 //! upgrade's command or its go-ahead ends the connection, and the session's buffers under TLS are new ones.
 //!
@@ -37,6 +44,7 @@ mod tap;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::convert::Infallible;
 use core::fmt;
 use core::mem;
 use core::time::Duration;
@@ -47,7 +55,7 @@ pub use tap::Tap;
 use tap::Tapped;
 
 use crate::outbox::Outbox;
-use crate::session::{Answer, Close, End, Layer, LayerInfo, SecretSpan, Session, Step, TlsInfo, Wait, WaitingOn};
+use crate::session::{Answer, Close, End, Layer, LayerInfo, Session, Step, TlsInfo, Wait, WaitingOn};
 use crate::ticket::{Misuse, Ticket};
 use crate::time::{Mono, Now};
 use crate::tls::{TlsEngine, TlsError, TlsErrorKind, TlsFactory, TlsState};
@@ -122,12 +130,17 @@ pub struct Channel<S> {
     state: State,
     /// The peer has closed its sending side.
     eof: bool,
+    /// The connection broke: nothing can be said any more.
+    broken: bool,
     info: Option<TlsInfo>,
     fault: Option<TlsError>,
     /// Bytes the session consumed, through all layers: positions of secrets count them.
     consumed: u64,
     tap: Option<Box<Tapped>>,
 }
+
+/// What a channel says: it never asks for a layer.
+type ChannelStep<S> = Step<<S as Session>::Action, Infallible>;
 
 enum State {
     /// TLS from the first byte, which has not been polled for yet.
@@ -161,7 +174,47 @@ impl<S: Session> Channel<S> {
     #[must_use]
     pub fn new(session: S, config: ChannelConfig) -> Self {
         let state = if config.implicit { State::Implicit } else { State::Plain };
-        Self { session, config, state, eof: false, info: None, fault: None, consumed: 0, tap: None }
+        Self { session, config, state, eof: false, broken: false, info: None, fault: None, consumed: 0, tap: None }
+    }
+
+    /// Consumes from `rx`, appends to `tx`, and returns the next thing for the host. Call it until `Wait` or `Done`.
+    ///
+    /// It never asks for a layer: the compiler knows that [`Step::Upgrade`] cannot come from here, and wants no arm for
+    /// it. Once the peer's end was told by [`close`](Self::close), no `Wait` asks to read; once the connection's
+    /// failure was, what is left in `tx` is dropped, too.
+    pub fn poll(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Step<S::Action, Infallible> {
+        // Each turn goes to a later state, or ends.
+        loop {
+            let step = match &self.state {
+                State::Plain => self.poll_plain(now, rx, tx),
+                State::Implicit => {
+                    self.begin(now.mono.after(self.config.handshake_timeout));
+                    None
+                }
+                State::Leaving { until } => self.poll_leaving(*until, now, rx, tx),
+                State::Handshake { .. } => self.poll_handshake(now, rx, tx),
+                State::Up(_) => self.poll_up(now, rx, tx),
+                State::Down => Some(self.poll_down(now, rx, tx)),
+                State::Over(end) => Some(Step::Done(*end)),
+            };
+            if let Some(step) = step {
+                return step;
+            }
+        }
+    }
+
+    /// The connection ends, as [`Session::close`] tells: after [`Close::Eof`] what is in `rx` is still run, after any
+    /// other it is dropped. Poll on until `Done`.
+    pub fn close(&mut self, why: Close) {
+        self.eof |= why == Close::Eof;
+        self.broken |= why == Close::Error;
+        match (&self.state, why) {
+            (State::Down | State::Over(_), _) => {}
+            (State::Plain, Close::Eof) | (State::Plain | State::Up(_), Close::Shutdown) => self.session.close(why),
+            // What came before it is still to be run: `poll` tells the session.
+            (_, Close::Eof) => {}
+            _ => self.down(why),
+        }
     }
 
     /// The session.
@@ -215,21 +268,25 @@ impl<S: Session> Channel<S> {
     }
 
     /// Plain: the session's own wire; only the upgrade is ours. `None`: look at the state again.
-    fn poll_plain(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Option<Step<S::Action>> {
-        let step = self.run(now, rx, tx);
-        let Step::Upgrade(Layer::Tls) = step else {
-            return Some(step);
-        };
-        if rx.is_empty() {
-            self.state = State::Leaving { until: now.mono.after(self.config.handshake_timeout) };
-        } else {
-            self.fail(Close::Layer, TlsErrorKind::Protocol, "plaintext stands behind the upgrade");
-        }
-        None
+    fn poll_plain(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Option<ChannelStep<S>> {
+        Some(match self.run(now, rx, tx) {
+            Step::Act(action) => Step::Act(action),
+            Step::More => Step::More,
+            Step::Wait(wait) => Step::Wait(Wait { read: wait.read && !self.eof, ..wait }),
+            Step::Done(end) => Step::Done(end),
+            Step::Upgrade(Layer::Tls) if rx.is_empty() => {
+                self.state = State::Leaving { until: now.mono.after(self.config.handshake_timeout) };
+                return None;
+            }
+            Step::Upgrade(Layer::Tls) => {
+                self.fail(Close::Layer, TlsErrorKind::Protocol, "plaintext stands behind the upgrade");
+                return None;
+            }
+        })
     }
 
     /// The go-ahead must be out before the layer is put under the session, and nobody may speak before.
-    fn poll_leaving(&mut self, until: Mono, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Option<Step<S::Action>> {
+    fn poll_leaving(&mut self, until: Mono, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Option<ChannelStep<S>> {
         if tx.is_empty() {
             self.begin(until);
         } else if !rx.is_empty() {
@@ -261,7 +318,7 @@ impl<S: Session> Channel<S> {
         }
     }
 
-    fn poll_handshake(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Option<Step<S::Action>> {
+    fn poll_handshake(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Option<ChannelStep<S>> {
         let State::Handshake { tls, until, taken } = &mut self.state else {
             return None;
         };
@@ -303,7 +360,7 @@ impl<S: Session> Channel<S> {
         self.session.upgraded(info);
     }
 
-    fn poll_up(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Option<Step<S::Action>> {
+    fn poll_up(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Option<ChannelStep<S>> {
         // Out of `self` while the session is polled; put back unless the connection ends here.
         let State::Up(mut tls) = mem::replace(&mut self.state, State::Down) else {
             return None;
@@ -331,7 +388,7 @@ impl<S: Session> Channel<S> {
         now: Now,
         rx: &mut BytesMut,
         tx: &mut Outbox,
-    ) -> Result<Step<S::Action>, (Close, TlsError)> {
+    ) -> Result<ChannelStep<S>, (Close, TlsError)> {
         let broken = |error| (Close::Layer, error);
         for _ in 0..RECORDS {
             let wait = match self.run(now, &mut tls.plain_in, &mut tls.plain_out) {
@@ -385,14 +442,18 @@ impl<S: Session> Channel<S> {
     }
 
     /// The session, apart from the wire: it hears nothing more, and what it says goes nowhere.
-    fn poll_down(&mut self, now: Now, rx: &mut BytesMut) -> Step<S::Action> {
+    fn poll_down(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> ChannelStep<S> {
         rx.clear();
+        if self.broken {
+            tx.clear();
+        }
         let end = match self.session.poll(now, rx, &mut Outbox::new(self.config.high_water)) {
+            Step::Act(action) => return Step::Act(action),
+            Step::More => return Step::More,
             Step::Wait(wait) => return Step::Wait(Wait { read: false, ..wait }),
             Step::Done(_) if self.fault.as_ref().is_some_and(|f| f.kind == TlsErrorKind::Timeout) => End::Timeout,
             Step::Done(end) => end,
             Step::Upgrade(Layer::Tls) => End::Broken,
-            step => return step,
         };
         self.state = State::Over(end);
         Step::Done(end)
@@ -410,51 +471,6 @@ impl<S: Session> Channel<S> {
     fn down(&mut self, why: Close) {
         self.state = State::Down;
         self.session.close(why);
-    }
-}
-
-impl<S: Session> Session for Channel<S> {
-    type Action = S::Action;
-
-    /// Never [`Step::Upgrade`].
-    fn poll(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Step<S::Action> {
-        // Each turn goes to a later state, or ends.
-        loop {
-            let step = match &self.state {
-                State::Plain => self.poll_plain(now, rx, tx),
-                State::Implicit => {
-                    self.begin(now.mono.after(self.config.handshake_timeout));
-                    None
-                }
-                State::Leaving { until } => self.poll_leaving(*until, now, rx, tx),
-                State::Handshake { .. } => self.poll_handshake(now, rx, tx),
-                State::Up(_) => self.poll_up(now, rx, tx),
-                State::Down => Some(self.poll_down(now, rx)),
-                State::Over(end) => Some(Step::Done(*end)),
-            };
-            if let Some(step) = step {
-                return step;
-            }
-        }
-    }
-
-    fn close(&mut self, why: Close) {
-        self.eof |= why == Close::Eof;
-        match (&self.state, why) {
-            (State::Down | State::Over(_), _) => {}
-            (State::Plain, _) | (State::Up(_), Close::Shutdown) => self.session.close(why),
-            // What came before it is still to be run: `poll` tells the session.
-            (_, Close::Eof) => {}
-            _ => self.down(why),
-        }
-    }
-
-    /// Nothing to do: a channel brings its layers itself.
-    fn upgraded(&mut self, _layer: LayerInfo) {}
-
-    /// The session's, while its wire is ours; under TLS the wire shows nothing that could be secret.
-    fn secrets(&self) -> &[SecretSpan] {
-        if matches!(self.state, State::Plain) { self.session.secrets() } else { &[] }
     }
 }
 

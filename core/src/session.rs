@@ -45,14 +45,15 @@ pub trait Answer<A> {
     fn answer(&mut self, ticket: Ticket<A>, answer: A) -> Result<(), Misuse>;
 }
 
-/// What a machine says when polled.
+/// What a machine says when polled. `L` is what layers it can ask for: a [`Channel`](crate::channel::Channel) asks for
+/// none, and says so by a type that has no values.
 #[derive(Debug)]
 #[must_use = "a step tells the host what to do next"]
-pub enum Step<A> {
+pub enum Step<A, L = Layer> {
     /// Do this, then poll again.
     Act(A),
     /// Flush `tx`, put this layer under the session, call `upgraded`, then poll again.
-    Upgrade(Layer),
+    Upgrade(L),
     /// The step budget is spent: let others run, then poll again.
     More,
     /// Nothing to do until one of these happens.
@@ -66,9 +67,11 @@ pub enum Step<A> {
 pub struct Wait {
     /// Whether it wants to read. `false` stops the host from reading: TCP pushes back.
     pub read: bool,
-    /// When to poll at the latest. Polling then makes progress; before, without input, none.
+    /// When to poll at the latest. Polling then makes progress; before, without input, none. It is always later than the
+    /// `now` of the poll that said it.
     pub until: Option<Mono>,
-    /// Whom it waits for.
+    /// Whom it waits for. A host that hears of everything at once needs it for nothing; one that can wait only for one
+    /// thing at a time (a thread on a blocking socket) learns which.
     pub on: WaitingOn,
 }
 

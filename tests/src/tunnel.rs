@@ -200,9 +200,13 @@ impl<B: Subject> Session for Tunnel<B> {
                     self.hear(tx, true);
                     return Step::Done(end);
                 }
-                step => {
+                Step::Act(action) => {
                     self.hear(tx, false);
-                    return step;
+                    return Step::Act(action);
+                }
+                Step::More => {
+                    self.hear(tx, false);
+                    return Step::More;
                 }
             };
             self.wants = wait.read;

@@ -12,7 +12,7 @@ use pillarbox_core::smtp::server::{
 };
 use pillarbox_core::smtp::{EnhancedStatus, Reply};
 use pillarbox_core::tls::fake::{FakeClient, FakeServer};
-use pillarbox_core::{Answer as _, End, Mono, Now, Outbox, Session as _, SessionId, Step, Wall};
+use pillarbox_core::{Answer as _, End, Mono, Now, Outbox, SessionId, Step, Wall};
 use proptest::prelude::*;
 
 const NOW: Now = Now { mono: Mono(1), wall: Wall(1_795_379_126_000) };

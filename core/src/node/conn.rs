@@ -1,6 +1,7 @@
 //! A connection: its buffers, its session of whatever protocol, and what the host was last told about it.
 
 use alloc::boxed::Box;
+use core::convert::Infallible;
 use core::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
@@ -16,7 +17,7 @@ use crate::channel::Channel;
 use crate::dns::{StreamAnswer, StreamId, StreamSession};
 use crate::outbox::Outbox;
 use crate::queue::AttemptId;
-use crate::session::{Close, End, Session, Step, Wait};
+use crate::session::{Close, End, Step, Wait};
 use crate::time::{Mono, Now};
 
 /// A connection that is wanted.
@@ -181,13 +182,11 @@ impl Conn {
 }
 
 /// An action, or why there is none.
-fn pause<A>(step: Step<A>) -> Result<A, Pause> {
+fn pause<A>(step: Step<A, Infallible>) -> Result<A, Pause> {
     match step {
         Step::Act(action) => Ok(action),
         Step::More => Err(Pause::More),
         Step::Wait(wait) => Err(Pause::Wait(wait)),
-        // A channel puts layers in place itself; one that does not is of no use.
-        Step::Upgrade(_) => Err(Pause::Done(End::Broken)),
         Step::Done(end) => Err(Pause::Done(end)),
     }
 }

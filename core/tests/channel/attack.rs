@@ -2,7 +2,7 @@
 
 use pillarbox_core::channel::{HANDSHAKE_BYTES, Side};
 use pillarbox_core::tls::TlsErrorKind;
-use pillarbox_core::{Close, End, Outbox, Random, Seed, Session as _, Step, Wall};
+use pillarbox_core::{Close, End, Outbox, Random, Seed, Step, Wall};
 
 use crate::toy::{Client, Server};
 use crate::wire::{Engines, HIGH_WATER, Node, Pair, config, engines};

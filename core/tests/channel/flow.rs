@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use pillarbox_core::channel::{Side, Tap};
 use pillarbox_core::tls::TlsErrorKind;
-use pillarbox_core::{Close, Direction, End, LayerInfo, Session as _, Step};
+use pillarbox_core::{Close, Direction, End, LayerInfo, Step, WaitingOn};
 
 use crate::toy::{Client, Server};
 use crate::wire::{HIGH_WATER, Node, Pair, config, engines};
@@ -59,6 +59,29 @@ fn without_tls_a_channel_is_its_session() {
     pair.run(3, 3);
     assert_eq!(talk(&pair).0, "220 toy\r\n250 A\r\n221 bye\r\n");
     assert_eq!(pair.server.channel.into_inner().layers, []);
+}
+
+#[test]
+fn who_has_told_the_peers_end_is_never_asked_to_read() {
+    let mut node = Node::new(Client::new(["one\r\n"]), config(Side::Client, None, false));
+    node.turn();
+    node.feed(b"220 toy\r\n");
+    assert!(node.wants_to_read());
+    // A session that waits for the wire, and would read meanwhile, as this client always would.
+    node.tx.put(&[b'x'; HIGH_WATER]);
+    node.channel.session_mut().deaf = true;
+    node.close(Close::Eof);
+    assert_eq!(node.wait.map(|wait| (wait.read, wait.on)), Some((false, WaitingOn::Flush)));
+}
+
+#[test]
+fn what_is_unsaid_when_the_connection_breaks_is_dropped() {
+    let mut node = Node::new(Server::new(), config(Side::Server, None, false));
+    node.feed(b"BIG 5000\r\n");
+    assert!(!node.tx.is_empty());
+    node.close(Close::Error);
+    assert_eq!((node.end, node.tx.len()), (Some(End::Broken), 0));
+    assert_eq!(node.channel.session().closed, [Close::Error]);
 }
 
 #[test]

@@ -202,6 +202,8 @@ pub(crate) struct Client {
     pub(crate) heard: Vec<u8>,
     pub(crate) closed: Vec<Close>,
     pub(crate) layers: Vec<LayerInfo>,
+    /// It does not end at the peer's end.
+    pub(crate) deaf: bool,
     done: Option<End>,
 }
 
@@ -215,6 +217,7 @@ impl Client {
             heard: Vec::new(),
             closed: Vec::new(),
             layers: Vec::new(),
+            deaf: false,
             done: None,
         }
     }
@@ -264,7 +267,7 @@ impl Session for Client {
             self.starting = line == b"STARTTLS\r\n";
             tx.push(Bytes::from(line));
         }
-        if self.closed.contains(&Close::Eof) {
+        if self.closed.contains(&Close::Eof) && !self.deaf {
             self.done = Some(End::Eof);
             return Step::Done(End::Eof);
         }

@@ -110,7 +110,6 @@ impl<S: Host> Node<S> {
             assert!(fuel > 0, "no end of steps");
             match self.channel.poll(self.now, &mut self.rx, &mut self.tx) {
                 Step::Act(act) => S::reply(&mut self.channel, act, &mut self.acts),
-                Step::Upgrade(_) => panic!("a channel never asks for a layer"),
                 Step::More => {}
                 Step::Wait(wait) => {
                     assert!(wait.until.is_none_or(|until| until > self.now.mono), "a deadline in the past");

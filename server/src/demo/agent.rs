@@ -200,8 +200,7 @@ fn converse<S: Session>(
         }
         match step {
             Step::Act(action) => act(channel, action).map_err(io::Error::other)?,
-            // A channel brings its layers itself.
-            Step::More | Step::Upgrade(_) => {}
+            Step::More => {}
             Step::Done(_) => return Ok(()),
             // There is room again, which the session and its layers have not seen.
             Step::Wait(_) if wrote => {}
