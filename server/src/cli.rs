@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use pillarbox_core::ops::RowId;
 
 use crate::account::Password;
+use crate::config::RuntimeArgs;
 use crate::failure::Failure;
 use crate::{account, alias, check, demo, queue, quickstart, serve};
 
@@ -17,7 +18,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     match Cli::parse().command {
         Command::Demo(args) => demo::demo(&args),
         Command::Quickstart(args) => quickstart::quickstart(&args),
-        Command::Serve { dir, runtime } => serve::serve(&dir.dir, runtime.as_deref()),
+        Command::Serve { dir, runtime } => serve::serve(&dir.dir, runtime),
         Command::Check { dir } => check::check(&dir.dir),
         Command::Account(command) => match command {
             AccountCommand::Add { address, dir, password } => account::add(&dir.dir, &address, password.source()),
@@ -80,9 +81,8 @@ enum Command {
     Serve {
         #[command(flatten)]
         dir: Dir,
-        /// Run on this runtime instead of the configured one
-        #[arg(long, value_name = "R")]
-        runtime: Option<String>,
+        #[command(flatten)]
+        runtime: RuntimeArgs,
     },
     /// Say what is wrong in the configuration, with file and line
     Check {

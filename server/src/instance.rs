@@ -1,4 +1,4 @@
-//! A running server inside this process: its store, its listeners, its node on a thread of its own.
+//! A running server inside this process: its store, its listeners, its workers on threads of their own.
 //!
 //! `serve` runs one until it is told to stop; a test or a demonstration may run several.
 
@@ -13,11 +13,11 @@ use pillarbox_core::router::Routes;
 use pillarbox_core::tls::rustls::RustlsClient;
 use pillarbox_core::{dns, queue};
 use pillarbox_runtime::{
-    Events, Gate, GateLimits, Handle, Listener, Plan, Workers, connect_unix, listen, listen_unix, raise_open_files,
+    Events, Gate, GateLimits, Handle, Listener, Plan, Run, Workers, connect_unix, listen, listen_unix, raise_open_files,
 };
 use pillarbox_store::{DiskStore, OpenError};
 
-use crate::config::Config;
+use crate::config::{Config, Runtime};
 use crate::failure::Failure;
 
 /// The control socket's name in the data folder.
@@ -62,20 +62,21 @@ impl Instance {
     /// # Errors
     /// When the folder is in use, a port cannot be bound, and whatever else stands in the way.
     pub(crate) fn start(config: &Config, options: Options) -> Result<Self, Failure> {
+        let run = run(config.runtime)?;
         let store = open_store(&config.data, &options.store)?;
         let (addresses, mut listeners) = bind(config)?;
         let control = listen_unix(&config.data, CONTROL).map_err(|error| Failure::new(error.to_string()))?;
         listeners.push(Listener::Unix(control));
         let plan = Plan {
             config: Arc::new(node_config(config, options.tap)),
-            workers: 1,
+            workers: config.workers.count(),
             store: Arc::clone(&store) as Arc<_>,
             events: options.events,
             listeners,
             gate: Gate::new(gate_limits(config)),
         };
-        let workers = Workers::start(pillarbox_tokio::run, plan)
-            .map_err(|error| Failure::new(format!("cannot start the server: {error}")))?;
+        let workers =
+            Workers::start(run, plan).map_err(|error| Failure::new(format!("cannot start the server: {error}")))?;
         let handle = workers.handle().clone();
         Ok(Self { addresses, handle, workers, store, data: config.data.clone() })
     }
@@ -95,6 +96,14 @@ impl Instance {
         let _ = std::fs::remove_file(self.data.join(CONTROL));
         self.store.close();
         ended.map_err(|error| Failure::new(format!("the server failed: {error}")))
+    }
+}
+
+/// What runs a worker.
+fn run(runtime: Runtime) -> Result<Run, Failure> {
+    match runtime {
+        Runtime::Tokio => Ok(pillarbox_tokio::run),
+        Runtime::Smol | Runtime::Blocking => Err(Failure::new("smol and blocking are not built yet: use tokio")),
     }
 }
 

@@ -16,6 +16,7 @@ mod print;
 mod queue;
 mod quickstart;
 mod serve;
+mod signals;
 
 use std::process::ExitCode;
 

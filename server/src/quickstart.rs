@@ -147,8 +147,9 @@ impl Plan {
              # Where mail, queue and accounts are kept.\n\
              data = \"data\"\n\n\
              [runtime]\n\
+             # What turns the crank: tokio | smol | blocking (a plain event loop)\n\
              kind = \"tokio\"\n\
-             # Threads that serve connections; 0: one a core. (More than 1 is not built yet.)\n\
+             # Threads that serve connections; 0: one a core.\n\
              workers = 0\n"
         );
         for service in &self.services {

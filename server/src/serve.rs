@@ -2,14 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use crate::config::{Config, check_runtime};
+use crate::config::{Config, RuntimeArgs};
 use crate::failure::Failure;
 use crate::instance::{Instance, Options, node_config};
 use crate::log::{self, EventLog};
+use crate::signals::{self, Signal};
 use crate::{notify, print};
 
 /// How long sessions may go on after the signal to stop.
@@ -19,28 +20,69 @@ const GRACE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When it cannot begin, or had to stop.
-pub(crate) fn serve(dir: &Path, runtime: Option<&str>) -> Result<(), Failure> {
-    if let Some(kind) = runtime {
-        check_runtime(kind).map_err(Failure::new)?;
-    }
-    let config = Config::read(dir)?;
+pub(crate) fn serve(dir: &Path, runtime: RuntimeArgs) -> Result<(), Failure> {
+    let config = runtime.over(Config::read(dir)?);
     let log = log::start()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
-    let served = runtime.block_on(run(dir, config));
+    let served = run(dir, config, runtime);
     // After a second signal the instance is still at work, and nobody waits for it.
-    runtime.shutdown_background();
     log.flush();
     served
 }
 
-async fn run(dir: &Path, mut config: Config) -> Result<(), Failure> {
-    // Before anything is begun, so that a signal always finds somebody.
-    let mut signals = Signals::new()?;
+/// What happens to a server.
+enum Happened {
+    Signal(Signal),
+    Ended(Result<(), Failure>),
+}
+
+fn run(dir: &Path, mut config: Config, runtime: RuntimeArgs) -> Result<(), Failure> {
+    let (tell, hear) = channel();
+    // Before anything is begun, so that a signal always finds somebody. Who is gone has stopped.
+    let told = tell.clone();
+    signals::listen(move |signal| _ = told.send(Happened::Signal(signal)))?;
     let options = Options { events: Arc::new(EventLog), tap: None, store: pillarbox_store::Options::default() };
     let instance = Instance::start(&config, options)?;
+    announce(&instance);
+
+    let handle = instance.handle.clone();
+    thread::Builder::new()
+        .name("join".to_owned())
+        .spawn(move || tell.send(Happened::Ended(instance.join())))
+        .map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
+    let mut draining = false;
+    for happened in hear {
+        match happened {
+            Happened::Ended(ended) => {
+                tracing::info!("stopped");
+                return ended;
+            }
+            Happened::Signal(Signal::Stop) if draining => {
+                return Err(Failure::new("stopped at once by a second signal"));
+            }
+            Happened::Signal(Signal::Stop) => {
+                draining = true;
+                tracing::info!(
+                    "stopping: sessions under way have {} s; a second signal stops at once",
+                    GRACE.as_secs()
+                );
+                notify::state("STOPPING=1");
+                handle.drain(GRACE);
+            }
+            Happened::Signal(Signal::Hangup) => match reload(dir, runtime, &config) {
+                Ok(new) => {
+                    handle.reload(&Arc::new(node_config(&new, None)));
+                    tracing::info!("read {} again", new.file.display());
+                    config = new;
+                }
+                Err(failure) => tracing::error!("went on with the old configuration: {failure}"),
+            },
+        }
+    }
+    Err(Failure::new("the server failed: nobody tells how it ended; please report this"))
+}
+
+/// Says that it is ready, to whoever started it.
+fn announce(instance: &Instance) {
     for (name, address) in &instance.addresses {
         tracing::info!("{name} on {address}");
     }
@@ -52,80 +94,19 @@ async fn run(dir: &Path, mut config: Config) -> Result<(), Failure> {
         tracing::warn!("{failure}");
     }
     notify::state("READY=1");
-
-    let handle = instance.handle.clone();
-    let mut ended = tokio::task::spawn_blocking(move || instance.join());
-    let mut draining = false;
-    loop {
-        let order = tokio::select! {
-            ended = &mut ended => {
-                let ended = ended.map_err(|error| Failure::new(format!("the server failed: {error}")))?;
-                tracing::info!("stopped");
-                return ended;
-            }
-            order = signals.next() => order,
-        };
-        match order {
-            Order::Stop if draining => return Err(Failure::new("stopped at once by a second signal")),
-            Order::Stop => {
-                draining = true;
-                tracing::info!(
-                    "stopping: sessions under way have {} s; a second signal stops at once",
-                    GRACE.as_secs()
-                );
-                notify::state("STOPPING=1");
-                handle.drain(GRACE);
-            }
-            Order::Reload => match reload(dir, &config) {
-                Ok(new) => {
-                    handle.reload(&Arc::new(node_config(&new, None)));
-                    tracing::info!("read {} again", new.file.display());
-                    config = new;
-                }
-                Err(failure) => tracing::error!("went on with the old configuration: {failure}"),
-            },
-        }
-    }
 }
 
-/// Reads the configuration again; listeners and folder are those of the start.
-fn reload(dir: &Path, old: &Config) -> Result<Config, Failure> {
-    let new = Config::read(dir)?;
+/// Reads the configuration again; listeners, folder and threads are those of the start.
+fn reload(dir: &Path, runtime: RuntimeArgs, old: &Config) -> Result<Config, Failure> {
+    let new = runtime.over(Config::read(dir)?);
     let listeners = |config: &Config| -> Vec<_> {
         config.listeners.iter().map(|listener| (listener.protocol, listener.bind, listener.tls)).collect()
     };
     if listeners(&new) != listeners(old) || new.data != old.data {
         return Err(Failure::new("other listeners and another data folder need a restart"));
     }
+    if (new.runtime, new.workers) != (old.runtime, old.workers) {
+        return Err(Failure::new("another runtime and another number of workers need a restart"));
+    }
     Ok(new)
-}
-
-enum Order {
-    Stop,
-    Reload,
-}
-
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        let signal = |kind| signal(kind).map_err(|error| Failure::new(format!("cannot wait for signals: {error}")));
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Order {
-        tokio::select! {
-            _ = self.interrupt.recv() => Order::Stop,
-            _ = self.terminate.recv() => Order::Stop,
-            _ = self.hangup.recv() => Order::Reload,
-        }
-    }
 }

@@ -12,8 +12,9 @@ use pillarbox_core::smtp::Domain;
 use pillarbox_core::tls::TlsFactory;
 use pillarbox_core::tls::rustls::RustlsServer;
 
+use super::runtime::MOST_WORKERS;
 use super::toml::{Item, Source, Table};
-use super::{Config, Delivery, FILE, Limits, Listener, units};
+use super::{Config, Delivery, FILE, Limits, Listener, Runtime, Workers, units};
 
 /// The shortest wait between two attempts.
 const SHORTEST_RETRY: Duration = Duration::from_millis(100);
@@ -39,7 +40,7 @@ pub(super) fn config(dir: &Path, source: &Source<'_>) -> Option<Config> {
     let hostname = file.need("hostname", "hostname = \"mx.example.org\"").and_then(|item| item.parsed(hostname));
     let domains = domains(&mut file);
     let data = data(dir, &mut file);
-    runtime(file.table("runtime").unwrap_or_else(|| Table::empty(source, "[runtime]")));
+    let (runtime, workers) = runtime(file.table("runtime").unwrap_or_else(|| Table::empty(source, "[runtime]")));
     let tls = file.table("tls").map(|table| tls(dir, table));
     let listeners = listeners(source, &mut file, tls.is_some());
     let cleartext = auth(file.table("auth").unwrap_or_else(|| Table::empty(source, "[auth]")));
@@ -53,6 +54,8 @@ pub(super) fn config(dir: &Path, source: &Source<'_>) -> Option<Config> {
         hostname: hostname?,
         domains: domains?,
         data: data?,
+        runtime,
+        workers,
         listeners,
         tls: tls.flatten(),
         cleartext,
@@ -108,16 +111,12 @@ fn data(dir: &Path, file: &mut Table<'_>) -> Option<PathBuf> {
     Some(data)
 }
 
-fn runtime(mut table: Table<'_>) {
-    if let Some(item) = table.take("kind") {
-        item.parsed(super::check_runtime);
-    }
-    if let Some(item) = table.take("workers")
-        && item.number(0, u64::from(u16::MAX)).is_some_and(|workers| workers > 1)
-    {
-        item.wrong("more than one worker is not built yet: use 0 or 1");
-    }
+fn runtime(mut table: Table<'_>) -> (Runtime, Workers) {
+    let kind = table.take("kind").and_then(|item| item.one_of(&Runtime::WORDS));
+    let workers = table.take("workers").and_then(|item| item.number(0, u64::from(MOST_WORKERS)));
     table.finish();
+    let workers = workers.and_then(|workers| u16::try_from(workers).ok());
+    (kind.unwrap_or(Runtime::Tokio), Workers::new(workers.unwrap_or(0)))
 }
 
 /// The certificate and its key; `None` when they are of no use.

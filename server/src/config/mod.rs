@@ -1,12 +1,14 @@
 //! The configuration: `pillarbox.toml`, checked, in the shape that an instance wants.
 
 mod check;
+mod runtime;
 #[cfg(test)]
 mod tests;
 mod toml;
 mod units;
 
 pub(crate) use self::check::{domain, hostname};
+pub(crate) use self::runtime::{Runtime, RuntimeArgs, Workers};
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -34,6 +36,10 @@ pub(crate) struct Config {
     pub(crate) domains: Vec<String>,
     /// The folder of mail and control socket.
     pub(crate) data: PathBuf,
+    /// What it runs on.
+    pub(crate) runtime: Runtime,
+    /// On how many threads.
+    pub(crate) workers: Workers,
     /// At least one.
     pub(crate) listeners: Vec<Listener>,
     /// The server's side of TLS, if there is a certificate.
@@ -121,18 +127,6 @@ impl Config {
             Some(config) if problems.is_empty() => Ok(config),
             _ => Err(problems),
         }
-    }
-}
-
-/// Whether there is such a runtime.
-///
-/// # Errors
-/// What there is instead.
-pub(crate) fn check_runtime(kind: &str) -> Result<(), String> {
-    match kind {
-        "tokio" => Ok(()),
-        "smol" | "blocking" => Err(format!("the runtime {kind} is not built yet: use tokio")),
-        _ => Err(format!("{kind:?} is not a runtime: use tokio")),
     }
 }
 

@@ -71,6 +71,7 @@ fn most_of_it_may_be_left_out() {
     assert_eq!(config.domains, ["example.org"]);
     assert_eq!(config.listeners[0].tls, TlsMode::None);
     let limits = Limits { message_size: 50 << 20, recipients: 1000, connections: 10_000, connections_per_address: 200 };
+    assert_eq!((config.runtime, config.workers), (Runtime::Tokio, Workers::OneACore));
     assert_eq!((config.limits, config.delivery.port, config.delivery.retry.len()), (limits, 25, 7));
 }
 
@@ -78,7 +79,13 @@ fn most_of_it_may_be_left_out() {
 fn what_is_unusual_is_taken_as_meant() {
     right("servers = []", "servers = [\"127.0.0.1:5353\", \"::1\"]");
     right("[\"example.org\"]", "[\"bücher.example\", \"xn--bcher-kva.example\"]");
-    right("workers = 0", "workers = 1");
+    let threads = |text| right("workers = 0", text).workers;
+    assert_eq!(threads("workers = 0"), Workers::OneACore);
+    assert!((1..=1024).contains(&Workers::OneACore.count()));
+    assert_eq!(threads("workers = 1024").count(), 1024);
+    for (word, runtime) in [("tokio", Runtime::Tokio), ("smol", Runtime::Smol), ("blocking", Runtime::Blocking)] {
+        assert_eq!(right("\"tokio\"", &format!("{word:?}")).runtime, runtime);
+    }
     right("\"partner.example\"", "\"*\"");
     right("\"smtp://127.0.0.1:2626\"", "\"smtp://[::1]\"");
     right("\"50MB\"", "\"64KB\"\nrecipients = 100\nconnections = 1\nconnections_per_address = 1");
@@ -116,11 +123,14 @@ fn each_problem_is_shown_where_it_is() {
         ("[\"example.org\"]", "[\"a b\"]", "2: domains: \"a b\" is not a domain name"),
         ("\"data\"", "\"\"", "3: data: expected a folder"),
         ("\"data\"", "\"/dev/null\"", "3: data: /dev/null is not a folder"),
-        ("\"tokio\"", "\"smol\"", "5: kind: the runtime smol is not built yet: use tokio"),
-        ("\"tokio\"", "\"blocking\"", "5: kind: the runtime blocking is not built yet: use tokio"),
-        ("\"tokio\"", "\"actix\"", "5: kind: \"actix\" is not a runtime: use tokio"),
-        ("workers = 0", "workers = 2", "6: workers: more than one worker is not built yet: use 0 or 1"),
-        ("workers = 0", "workers = -1", "6: workers: must be a number from 0 to"),
+        ("\"tokio\"", "\"actix\"", "5: kind: \"actix\" is not one of tokio, smol, blocking"),
+        ("\"tokio\"", "\"tokyo\"", "5: kind: \"tokyo\" is not one of tokio, smol, blocking: did you mean \"tokio\"?"),
+        ("\"tokio\"", "2", "5: kind: expected a text in quotes, not a number"),
+        ("[runtime]\nkind = \"tokio\"\nworkers = 0", "runtime = \"smol\"", "4: runtime is a table: write [runtime]"),
+        ("workers = 0", "workers = -1", "6: workers: must be a number from 0 to 1024"),
+        ("workers = 0", "workers = 100000", "6: workers: must be a number from 0 to 1024"),
+        ("workers = 0", "workers = 99999999999999999999", "6: "),
+        ("workers = 0", "workers = \"two\"", "6: workers: expected a number, not a text"),
         ("workers = 0", "workers = 1.5", "6: workers: expected a number, not a number with a point"),
         ("\"smtp\"", "\"imap\"", "8: protocol: imap is not built yet: there are smtp, submission, pop3"),
         ("\"smtp\"", "\"lmtp\"", "8: protocol: lmtp is not built yet: "),

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Problem;
 
-/// How unlike a known key an unknown one may be to be taken for a slip: edits, with swaps.
+/// How unlike a known word an unknown one may be to be taken for a slip: edits, with swaps.
 const SLIP: usize = 2;
 
 /// A file's text, and what was found wrong in it.
@@ -133,10 +133,8 @@ impl<'s> Table<'s> {
     /// Whatever nobody took is unknown.
     pub(super) fn finish(self) {
         for (key, item) in &self.entries {
-            let near = self.known.iter().map(|known| (strsim::osa_distance(key, known), known));
-            let near = near.filter(|(distance, known)| *distance <= SLIP && *distance < known.len()).min();
-            let hint = match near {
-                Some((_, known)) => format!("did you mean {known}?"),
+            let hint = match nearest(key, self.known.iter().copied()) {
+                Some(known) => format!("did you mean {known}?"),
                 None => format!("it may have {}", self.known.join(", ")),
             };
             self.source.problem(item.line, format!("{} has an unknown key {key:?}: {hint}", self.name));
@@ -196,7 +194,11 @@ impl<'s> Item<'s> {
         self.parsed(|text| {
             let found = words.iter().find(|(word, _)| *word == text);
             let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-            found.map(|(_, value)| *value).ok_or_else(|| format!("{text:?} is not one of {}", names.join(", ")))
+            found.map(|(_, value)| *value).ok_or_else(|| {
+                let hint = nearest(text, names.iter().copied());
+                let hint = hint.map_or_else(String::new, |name| format!(": did you mean {name:?}?"));
+                format!("{text:?} is not one of {}{hint}", names.join(", "))
+            })
         })
     }
 
@@ -214,6 +216,13 @@ impl<'s> Item<'s> {
         };
         Some(array.iter().map(item).collect())
     }
+}
+
+/// What was probably meant.
+fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let near = known.map(|known| (strsim::osa_distance(written, known), known));
+    let near = near.filter(|(distance, known)| *distance <= SLIP && *distance < known.len()).min();
+    near.map(|(_, known)| known)
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {

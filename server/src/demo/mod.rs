@@ -29,7 +29,7 @@ use self::ears::{Ears, remark};
 use self::mail::{Mail, Message};
 use self::screen::{Screen, Style};
 use self::stage::Stage;
-use crate::config::check_runtime;
+use crate::config::RuntimeArgs;
 use crate::failure::Failure;
 
 /// What `demo` is asked to play.
@@ -38,9 +38,8 @@ pub(crate) struct Demo {
     /// End after the four steps, with exit code 0 only if each of them was verified
     #[arg(long)]
     once: bool,
-    /// Run the servers on this runtime
-    #[arg(long, value_name = "R", default_value = "tokio")]
-    runtime: String,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
     /// Send this message in all steps instead of the built-in ones
     #[arg(long, value_name = "FILE.eml")]
     message: Option<PathBuf>,
@@ -51,14 +50,13 @@ pub(crate) struct Demo {
 /// # Errors
 /// When something is not as it should be: what was expected, and what was there instead.
 pub(crate) fn demo(args: &Demo) -> Result<(), Failure> {
-    check_runtime(&args.runtime).map_err(Failure::new)?;
     let mail = match &args.message {
         Some(path) => Mail::all(&Message::read(path)?),
         None => Mail::built_in(),
     };
     let ears = Ears::new();
     signals::listen(ears.mouth())?;
-    let mut stage = Stage::build(ears)?;
+    let mut stage = Stage::build(ears, args.runtime)?;
     let screen = Screen::new();
     play(&mut stage, screen, &mail, args)?;
     let dir = stage.dir().to_owned();

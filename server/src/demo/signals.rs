@@ -3,12 +3,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
-
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ears::{Heard, Mouth};
 use crate::failure::Failure;
+use crate::signals;
 
 /// What a second signal removes, once it is there.
 static SCENERY: Mutex<Option<PathBuf>> = Mutex::new(None);
@@ -24,26 +22,14 @@ const INTERRUPTED: i32 = 130;
 /// # Errors
 /// When they cannot be.
 pub(super) fn listen(mouth: Mouth) -> Result<(), Failure> {
-    let cannot = |error: std::io::Error| Failure::new(format!("cannot wait for signals: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
-    // Registered before the first one can come.
-    let (mut interrupt, mut terminate, mut hangup) = {
-        let _inside = runtime.enter();
-        let on = |kind| signal(kind).map_err(cannot);
-        (on(SignalKind::interrupt())?, on(SignalKind::terminate())?, on(SignalKind::hangup())?)
-    };
-    let listen = move || {
-        runtime.block_on(any(&mut interrupt, &mut terminate, &mut hangup));
-        mouth.tell(Heard::Interrupted);
-        runtime.block_on(any(&mut interrupt, &mut terminate, &mut hangup));
-        if let Some(dir) = scenery().take() {
-            // The servers may be writing there still.
-            let _ = (0..REMOVALS).find(|_| std::fs::remove_dir_all(&dir).is_ok() || !dir.exists());
+    let mut again = false;
+    signals::listen(move |_| {
+        if again {
+            leave();
         }
-        std::process::exit(INTERRUPTED);
-    };
-    thread::Builder::new().name("signals".to_owned()).spawn(listen).map_err(cannot)?;
-    Ok(())
+        mouth.tell(Heard::Interrupted);
+        again = true;
+    })
 }
 
 /// This is to be removed.
@@ -51,14 +37,15 @@ pub(super) fn guard(dir: &Path) {
     scenery().replace(dir.to_owned());
 }
 
-fn scenery() -> std::sync::MutexGuard<'static, Option<PathBuf>> {
-    SCENERY.lock().unwrap_or_else(PoisonError::into_inner)
+/// Removes it, and ends the process.
+fn leave() -> ! {
+    if let Some(dir) = scenery().take() {
+        // The servers may be writing there still.
+        let _ = (0..REMOVALS).find(|_| std::fs::remove_dir_all(&dir).is_ok() || !dir.exists());
+    }
+    std::process::exit(INTERRUPTED);
 }
 
-async fn any(interrupt: &mut Signal, terminate: &mut Signal, hangup: &mut Signal) {
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
+fn scenery() -> std::sync::MutexGuard<'static, Option<PathBuf>> {
+    SCENERY.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,7 +17,7 @@ use super::ears::{Ears, Heard, House, Mouth};
 use super::names::Records;
 use super::signals;
 use crate::admin::Desk;
-use crate::config::{Config, FILE};
+use crate::config::{Config, FILE, RuntimeArgs};
 use crate::failure::Failure;
 use crate::instance::{Instance, Options};
 use crate::{account, certificate};
@@ -67,7 +67,7 @@ impl Stage {
     ///
     /// # Errors
     /// When there is no room, no port or no thread.
-    pub(super) fn build(ears: Ears) -> Result<Self, Failure> {
+    pub(super) fn build(ears: Ears, runtime: RuntimeArgs) -> Result<Self, Failure> {
         let dir = tempfile::Builder::new().prefix("pillarbox-demo-").tempdir();
         let dir = dir.map_err(|error| {
             let at = std::env::temp_dir();
@@ -77,7 +77,7 @@ impl Stage {
         // Somebody else may take a port between our looking and our binding it.
         let mut tries = TRIES;
         loop {
-            match Self::build_in(&dir, &ears, tries == TRIES) {
+            match Self::build_in(&dir, &ears, runtime, tries == TRIES) {
                 Ok((names, [amber, birch], [alice, bob, carol])) => {
                     return Ok(Self { amber, birch, alice, bob, carol, names, ears, dir });
                 }
@@ -88,7 +88,12 @@ impl Stage {
     }
 
     #[allow(clippy::type_complexity)]
-    fn build_in(dir: &TempDir, ears: &Ears, usual: bool) -> Result<(SocketAddr, [Provider; 2], [Agent; 3]), Failure> {
+    fn build_in(
+        dir: &TempDir,
+        ears: &Ears,
+        runtime: RuntimeArgs,
+        usual: bool,
+    ) -> Result<(SocketAddr, [Provider; 2], [Agent; 3]), Failure> {
         let places = places(usual)?;
         let [(amber_address, _), (birch_address, _)] = places;
         let mouth = ears.mouth();
@@ -96,10 +101,10 @@ impl Stage {
         let records = records.provider("birch.example", birch_address);
         let names = records.serve(move |asked| mouth.tell(Heard::Asked(asked)))?;
         let [amber_place, birch_place] = places;
-        let amber =
-            Provider::start(dir.path(), ["amber", "birch"], amber_place, birch_place.1[0], names, &ears.mouth())?;
-        let birch =
-            Provider::start(dir.path(), ["birch", "amber"], birch_place, amber_place.1[0], names, &ears.mouth())?;
+        let start =
+            |house, place, delivery| Provider::start(dir.path(), house, place, delivery, names, runtime, &ears.mouth());
+        let amber = start(["amber", "birch"], amber_place, birch_place.1[0])?;
+        let birch = start(["birch", "amber"], birch_place, amber_place.1[0])?;
         let agents = [amber.account("alice")?, amber.account("bob")?, birch.account("carol")?];
         Ok((names, [amber, birch], agents))
     }
@@ -129,6 +134,7 @@ impl Provider {
         (address, ports): (Ipv4Addr, Ports),
         delivery: u16,
         names: SocketAddr,
+        runtime: RuntimeArgs,
         mouth: &Mouth,
     ) -> Result<Self, Failure> {
         let domain = format!("{name}.example");
@@ -142,7 +148,7 @@ impl Provider {
         fs::write(dir.join("tls/cert.pem"), &certificate.chain).map_err(cannot)?;
         fs::write(dir.join("tls/key.pem"), certificate.key.as_bytes()).map_err(cannot)?;
         fs::write(dir.join(FILE), configuration(&domain, address, ports, delivery, names)).map_err(cannot)?;
-        let config = Config::read(&dir)?;
+        let config = runtime.over(Config::read(&dir)?);
         let mut provider =
             Self { name, hostname, address, ports, config, house: mouth.house(name, other), instance: None };
         provider.begin()?;

@@ -77,12 +77,12 @@ fn check_and_serve_name_file_and_line() {
     let folder = Folder::quickstart("example.org");
     assert_eq!(folder.run(&["check"]).code, Some(0));
     folder.edit("cleartext = ", "cleartexte = ");
-    folder.edit("kind = \"tokio\"", "kind = \"smol\"");
+    folder.edit("kind = \"tokio\"", "kind = \"tokyo\"");
     for command in ["check", "serve"] {
         let said = folder.run(&[command]);
         assert_eq!(said.code, Some(1), "{said:?}");
         let text = std::fs::read_to_string(folder.file()).unwrap();
-        for (key, what) in [("kind =", "not built yet"), ("cleartexte", "did you mean cleartext?")] {
+        for (key, what) in [("kind =", "did you mean \"tokio\"?"), ("cleartexte", "did you mean cleartext?")] {
             let line = text.lines().position(|line| line.contains(key)).unwrap() + 1;
             let place = format!("{}:{line}: ", folder.file().display());
             let shown = said.err.lines().find(|line| line.starts_with(&place));

@@ -122,12 +122,26 @@ fn a_port_in_use_is_named_with_its_line() {
 }
 
 #[test]
-fn a_runtime_that_is_not_built_yet_is_refused() {
+fn a_runtime_that_makes_no_sense_is_refused() {
     let folder = Folder::quickstart("example.org");
-    for (runtime, why) in [("smol", "not built yet"), ("blocking", "not built yet"), ("x", "is not a runtime")] {
-        let said = folder.run(&["serve", "--runtime", runtime]);
-        assert_eq!(said.code, Some(1), "{said:?}");
+    for (option, value, why) in [
+        ("--runtime", "tokyo", "a similar value exists: 'tokio'"),
+        ("--runtime", "", "[possible values: tokio, smol, blocking]"),
+        ("--workers", "-1", "it is a number from 0 to 1024"),
+        ("--workers", "two", "it is a number from 0 to 1024"),
+        ("--workers", "1.5", "it is a number from 0 to 1024"),
+        ("--workers", "100000", "it is a number from 0 to 1024"),
+    ] {
+        let said = folder.run(&["serve", option, value]);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{said:?}");
         assert!(said.err.contains(why), "{said:?}");
+    }
+    for (from, to) in [("kind = \"tokio\"", "kind = \"tokyo\""), ("workers = 0", "workers = \"two\"")] {
+        folder.edit(from, to);
+        let said = folder.run(&["serve"]);
+        assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:?}");
+        assert!(said.err.contains("pillarbox.toml:"), "{said:?}");
+        folder.edit(to, from);
     }
 }
 
