@@ -1,12 +1,13 @@
-//! Where a store's answers wait for their worker: filled from the store's threads, emptied in the worker's turn.
+//! Where a store's answers and notices wait for their worker: filled from the store's threads, emptied in the worker's turn.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use pillarbox_core::ops::{Sink, StoreReply, Token};
+use pillarbox_core::ops::{Notice, Notices, Sink, StoreReply, Token};
 
-/// A queue of answers. It holds at most one for each op under way, which the store bounds.
+/// A queue of answers and a set of notices. It holds at most one answer for each op under way, which the store bounds;
+/// the notices bound themselves.
 #[derive(Debug)]
 pub struct Completions {
     state: Mutex<State>,
@@ -15,32 +16,36 @@ pub struct Completions {
 #[derive(Debug)]
 struct State {
     answers: Vec<(Token, StoreReply)>,
+    notices: Notices,
     waker: Waker,
 }
 
 impl Completions {
-    /// An empty queue that wakes `waker` when its first answer comes.
+    /// An empty queue that wakes `waker` when something comes into it.
     #[must_use]
     pub fn new(waker: Waker) -> Self {
-        Self { state: Mutex::new(State { answers: Vec::new(), waker }) }
+        Self { state: Mutex::new(State { answers: Vec::new(), notices: Notices::default(), waker }) }
     }
 
-    /// Replaces the waker; answers that wait already wake it.
+    /// Replaces the waker; what waits already wakes it.
     pub fn set_waker(&self, waker: &Waker) {
         let mut state = self.lock();
         state.waker.clone_from(waker);
-        if !state.answers.is_empty() {
+        if !state.is_empty() {
             state.waker.wake_by_ref();
         }
     }
 
-    /// Moves all answers behind what is in `answers`.
-    pub fn take(&self, answers: &mut Vec<(Token, StoreReply)>) {
+    /// Moves all answers behind what is in `answers`, and returns the notices.
+    #[must_use = "the store says it once"]
+    pub fn take(&self, answers: &mut Vec<(Token, StoreReply)>) -> Notices {
+        let mut state = self.lock();
         if answers.is_empty() {
-            mem::swap(&mut self.lock().answers, answers);
+            mem::swap(&mut state.answers, answers);
         } else {
-            answers.append(&mut self.lock().answers);
+            answers.append(&mut state.answers);
         }
+        mem::take(&mut state.notices)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -51,11 +56,25 @@ impl Completions {
 
 impl Sink for Completions {
     fn complete(&self, token: Token, reply: StoreReply) {
-        let mut state = self.lock();
-        state.answers.push((token, reply));
-        // The worker takes all at once, so only the first answer need wake it.
-        if state.answers.len() == 1 {
-            state.waker.wake_by_ref();
+        self.lock().add(|state| state.answers.push((token, reply)));
+    }
+
+    fn notice(&self, notice: Notice) {
+        self.lock().add(|state| _ = state.notices.add(notice));
+    }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.notices.is_empty()
+    }
+
+    /// Adds something. The worker takes all at once, so only what comes first need wake it.
+    fn add(&mut self, add: impl FnOnce(&mut Self)) {
+        let first = self.is_empty();
+        add(self);
+        if first {
+            self.waker.wake_by_ref();
         }
     }
 }
@@ -67,7 +86,8 @@ mod tests {
     use std::task::Wake;
     use std::thread;
 
-    use pillarbox_core::ops::StoreError;
+    use pillarbox_core::Wall;
+    use pillarbox_core::ops::{Destination, StoreError};
 
     use super::*;
 
@@ -97,11 +117,26 @@ mod tests {
         (0..3).for_each(|n| completions.complete(Token(n), FULL));
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         let mut taken = Vec::new();
-        completions.take(&mut taken);
+        assert!(completions.take(&mut taken).is_empty());
         completions.complete(Token(3), FULL);
         assert_eq!(count.0.load(Ordering::SeqCst), 2);
-        completions.take(&mut taken);
+        assert!(completions.take(&mut taken).is_empty());
         assert_eq!(taken.iter().map(|(token, _)| token.0).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn notices_wake_once_and_are_taken_with_the_answers() {
+        let count = Arc::new(Count::default());
+        let completions = Completions::new(Waker::from(Arc::clone(&count)));
+        let due = |due| Notice::Due { destination: Destination::Local, due: Wall(due) };
+        [7, 3, 5].into_iter().for_each(|time| completions.notice(due(time)));
+        completions.complete(Token(0), FULL);
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        let mut taken = Vec::new();
+        let mut notices = completions.take(&mut taken);
+        assert_eq!((taken.len(), notices.pop(), notices.pop()), (1, Some(due(3)), None));
+        completions.notice(due(9));
+        assert_eq!(count.0.load(Ordering::SeqCst), 2, "what was taken is over");
     }
 
     #[test]
@@ -126,7 +161,7 @@ mod tests {
             .collect();
         let (mut all, mut taken) = (Vec::new(), Vec::new());
         while all.len() < 4000 {
-            completions.take(&mut taken);
+            assert!(completions.take(&mut taken).is_empty());
             if taken.is_empty() {
                 thread::park();
             }

@@ -198,9 +198,12 @@ impl Worker {
     }
 
     fn answers(&mut self, now: Now) {
-        self.completions.take(&mut self.answers);
+        let mut notices = self.completions.take(&mut self.answers);
         for (token, reply) in self.answers.drain(..) {
             self.machine.input(now, NodeInput::Stored { token, reply });
+        }
+        while let Some(notice) = notices.pop() {
+            self.machine.input(now, NodeInput::Notice(notice));
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{Config, Event};
 use crate::dns::SocketId;
-use crate::ops::{StoreOp, StoreReply, Token};
+use crate::ops::{Notice, StoreOp, StoreReply, Token};
 use crate::outbox::Outbox;
 use crate::time::Mono;
 
@@ -129,6 +129,8 @@ pub enum NodeInput {
         /// The op, unharmed.
         op: StoreOp,
     },
+    /// The store hints at what another node did. It may be left out or said twice: what is missed is found later.
+    Notice(Notice),
     /// A new configuration, of the whole server. Sessions keep the one that they began with; listeners keep their ids.
     Reload(Arc<Config>),
     /// Stop: idle sessions are told so now, the others have until the deadline. Then `Done`.

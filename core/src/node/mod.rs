@@ -55,7 +55,7 @@ use conns::Conns;
 use shared::{Deadlines, Shared};
 
 use crate::dns::{Resolver, ResolverStep};
-use crate::ops::{MaildropOp, StageOp, StoreOp, StoreReply, Token};
+use crate::ops::{MaildropOp, Notice, StageOp, StoreOp, StoreReply, Token};
 use crate::queue::{self, Queue, QueueStep};
 use crate::seed::{Random, Seed};
 use crate::session::{Close, End};
@@ -144,6 +144,7 @@ impl Node {
             }
             NodeInput::Stored { token, reply } => self.stored(now, token, reply),
             NodeInput::Busy { token, op } => self.busy(now, token, op),
+            NodeInput::Notice(notice) => self.notice(notice),
             NodeInput::Reload(config) => self.reload(config),
             NodeInput::Drain { deadline } => self.drain(now, deadline),
         }
@@ -530,6 +531,15 @@ impl Node {
             }
             Question::Nobody => {}
         }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Due { destination, due } => self.shared.queue.hint(&destination, due),
+            Notice::Retry { destination } => self.shared.queue.retry(&destination),
+            Notice::Missed => self.shared.queue.rescan(),
+        }
+        self.machines = None;
     }
 
     fn reload(&mut self, config: Arc<Config>) {

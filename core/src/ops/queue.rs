@@ -74,6 +74,11 @@ pub fn bucket(key: &str) -> u16 {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueOp {
     /// Lease these buckets until `until`. A lease already held by this epoch is prolonged.
+    ///
+    /// Until it ends nobody else gets the buckets, unless the node that holds it is gone (its [`Sink`](super::Sink) is
+    /// dropped); and nobody else works on their rows. So where the buckets are shared out among several nodes, mail for
+    /// the buckets of one that has stopped waits until there is another in its place: a server is whole only while all
+    /// its nodes run, and stops when one of them dies.
     Lease {
         /// Which buckets.
         buckets: Range<u16>,

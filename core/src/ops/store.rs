@@ -5,7 +5,8 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use super::{
-    Accept, Accepted, AccountOp, AccountReply, MaildropOp, MaildropReply, QueueOp, QueueReply, StageOp, StageReply,
+    Accept, Accepted, AccountOp, AccountReply, MaildropOp, MaildropReply, Notice, QueueOp, QueueReply, StageOp,
+    StageReply,
 };
 
 /// Everything a node asks of a store.
@@ -83,8 +84,15 @@ pub trait Store: Send + Sync {
     fn submit(&self, sink: &Arc<dyn Sink>, token: Token, op: StoreOp) -> Result<(), Busy>;
 }
 
-/// Where replies go: a node's completion queue.
+/// Where replies go: a node's completion queue. It is also the node's name to the store: what is submitted with the same
+/// sink is of one node, and what a node holds is free once its sink is dropped.
 pub trait Sink: Send + Sync {
     /// The reply to the op that was submitted under `token`. Called once for each op that was taken.
     fn complete(&self, token: Token, reply: StoreReply);
+
+    /// A hint at what another node did. It comes after the change is on disk, and before the reply to it. Whoever leases
+    /// no buckets hears of nothing.
+    fn notice(&self, notice: Notice) {
+        let _ = notice;
+    }
 }

@@ -220,6 +220,11 @@ impl Lanes {
         }
     }
 
+    /// Every destination may be tried again.
+    pub(super) fn resume_all(&mut self) {
+        self.lanes.values_mut().for_each(|lane| lane.suspension = None);
+    }
+
     /// Why nobody tries there just now.
     pub(super) fn suspension(&self, destination: &Destination, mono: Mono) -> Option<&Suspension> {
         let suspension = self.lanes.get(destination)?.suspension.as_ref()?;

@@ -200,9 +200,10 @@ impl Queue {
         }
     }
 
-    /// Anything may be due: look at all destinations.
+    /// Anything may have been hinted at or asked to be retried: look at all destinations afresh, and suspensions end.
     pub fn rescan(&mut self) {
-        self.scan.wanted = true;
+        self.scan.everything();
+        self.lanes.resume_all();
     }
 
     /// The store answered. An answer to a question that is not open is passed over.

@@ -11,6 +11,8 @@ use crate::time::{Mono, Wall};
 pub(super) struct Scan {
     /// A pass is wanted as soon as may be.
     pub(super) wanted: bool,
+    /// And it is to look at each destination from its first row on.
+    afresh: bool,
     /// The pass under way.
     pub(super) pass: Option<Pass>,
     /// The earliest row that is known to become due.
@@ -33,6 +35,12 @@ pub(super) struct Pass {
 }
 
 impl Scan {
+    /// Anything may be due, behind each lane's back.
+    pub(super) fn everything(&mut self) {
+        self.wanted = true;
+        self.afresh = true;
+    }
+
     /// A row will be due then.
     pub(super) fn note(&mut self, due: Wall) {
         self.next = Some(self.next.map_or(due, |next| next.min(due)));
@@ -47,7 +55,8 @@ impl Scan {
 
     /// Begins a pass. What is noted from now on is for the next one.
     pub(super) fn begin(&mut self, now: Mono) {
-        self.pass = Some(Pass { after: None, asked: false, afresh: now >= self.recheck });
+        self.pass = Some(Pass { after: None, asked: false, afresh: self.afresh || now >= self.recheck });
+        self.afresh = false;
         self.wanted = false;
         self.next = None;
     }
