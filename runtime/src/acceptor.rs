@@ -65,15 +65,15 @@ impl Acceptor {
                 // A signal came between, or the kernel lacks memory.
                 return Pause::Needed;
             }
-            waits.iter().map(|wait| !wait.revents().is_empty()).collect::<Vec<_>>()
+            let ready = waits.iter().enumerate().filter(|(_, wait)| !wait.revents().is_empty());
+            ready.map(|(index, _)| index).collect::<Vec<_>>()
         };
-        if ready.last() == Some(&true) {
-            // What it says is seen by looking at the inboxes.
-            while matches!(self.bell.read(&mut [0; 64]), Ok(1..)) {}
-        }
         let mut pause = Pause::Needless;
-        for index in 0..self.listeners.len() {
-            if ready[index] && self.welcome(index) == Pause::Needed {
+        for index in ready {
+            if index == self.listeners.len() {
+                // What the bell says is seen by looking at the inboxes.
+                while matches!(self.bell.read(&mut [0; 64]), Ok(1..)) {}
+            } else if self.welcome(index) == Pause::Needed {
                 pause = Pause::Needed;
             }
         }
