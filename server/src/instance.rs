@@ -62,7 +62,6 @@ impl Instance {
     /// # Errors
     /// When the folder is in use, a port cannot be bound, and whatever else stands in the way.
     pub(crate) fn start(config: &Config, options: Options) -> Result<Self, Failure> {
-        let run = run(config.runtime)?;
         let store = open_store(&config.data, &options.store)?;
         let (addresses, mut listeners) = bind(config)?;
         let control = listen_unix(&config.data, CONTROL).map_err(|error| Failure::new(error.to_string()))?;
@@ -76,7 +75,7 @@ impl Instance {
             gate: Gate::new(gate_limits(config)),
         };
         let workers =
-            Workers::start(run, plan).map_err(|error| Failure::new(format!("cannot start the server: {error}")))?;
+            Workers::start(run(config.runtime), plan).map_err(|error| Failure::new(format!("cannot start the server: {error}")))?;
         let handle = workers.handle().clone();
         Ok(Self { addresses, handle, workers, store, data: config.data.clone() })
     }
@@ -100,10 +99,11 @@ impl Instance {
 }
 
 /// What runs a worker.
-fn run(runtime: Runtime) -> Result<Run, Failure> {
+fn run(runtime: Runtime) -> Run {
     match runtime {
-        Runtime::Tokio => Ok(pillarbox_tokio::run),
-        Runtime::Smol | Runtime::Blocking => Err(Failure::new("smol and blocking are not built yet: use tokio")),
+        Runtime::Tokio => pillarbox_tokio::run,
+        Runtime::Smol => pillarbox_smol::run,
+        Runtime::Blocking => pillarbox_blocking::run,
     }
 }
 
