@@ -74,8 +74,8 @@ impl Instance {
             listeners,
             gate: Gate::new(gate_limits(config)),
         };
-        let workers =
-            Workers::start(run(config.runtime), plan).map_err(|error| Failure::new(format!("cannot start the server: {error}")))?;
+        let workers = Workers::start(run(config.runtime), plan)
+            .map_err(|error| Failure::new(format!("cannot start the server: {error}")))?;
         let handle = workers.handle().clone();
         Ok(Self { addresses, handle, workers, store, data: config.data.clone() })
     }
