@@ -32,7 +32,7 @@ pub(crate) fn begin(listeners: Vec<Listener>, gate: Arc<Gate>, inboxes: Vec<Arc<
     rope.set_nonblocking(true)?;
     let waker = Waker::from(Arc::new(Rope(rope)));
     inboxes.iter().for_each(|inbox| inbox.attach_acceptor(waker.clone()));
-    let acceptor = Acceptor { listeners, gate, inboxes, bell, spare: spare() };
+    let acceptor = Acceptor { listeners, gate, inboxes, bell, spare: spare(), troubled: false };
     thread::Builder::new().name("acceptor".to_owned()).spawn(move || acceptor.run())
 }
 
@@ -44,6 +44,8 @@ struct Acceptor {
     bell: UnixStream,
     /// A file that is given up for a moment when there is no other, so that whoever comes is closed instead of waiting.
     spare: Option<File>,
+    /// Accepting failed in the last turn, and that was told.
+    troubled: bool,
 }
 
 impl Acceptor {
@@ -77,6 +79,7 @@ impl Acceptor {
                 pause = Pause::Needed;
             }
         }
+        self.troubled &= pause == Pause::Needed;
         pause
     }
 
@@ -119,7 +122,9 @@ impl Acceptor {
     /// An accept failed. When no file is left, the spare one is used to close the connection that waits: its peer tries
     /// again later, instead of waiting for a word that does not come.
     fn out_of(&mut self, error: &io::Error, index: usize) {
-        tracing::warn!("cannot accept connections for the moment: {error}");
+        if !std::mem::replace(&mut self.troubled, true) {
+            tracing::warn!("cannot accept connections for the moment: {error}");
+        }
         if is_out_of_files(error) && self.spare.take().is_some() {
             let _closed = self.listeners[index].accept();
         }

@@ -1,6 +1,6 @@
 //! What reaches a worker from other threads: connections, and orders to drain or to take a new configuration.
 
-use std::mem;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -31,7 +31,7 @@ pub struct Inbox {
 
 #[derive(Debug, Default)]
 struct State {
-    orders: Vec<Order>,
+    orders: VecDeque<Order>,
     /// Wakes the worker, once there is one.
     worker: Option<Waker>,
     /// Wakes whoever accepts.
@@ -55,7 +55,7 @@ impl Inbox {
             drop(state);
             return;
         }
-        state.orders.push(order);
+        state.orders.push_back(order);
         if let Some(worker) = &state.worker {
             worker.wake_by_ref();
         }
@@ -78,8 +78,9 @@ impl Inbox {
         self.lock().acceptor = Some(waker);
     }
 
-    pub(crate) fn take(&self) -> Vec<Order> {
-        mem::take(&mut self.lock().orders)
+    /// The next order.
+    pub(crate) fn take(&self) -> Option<Order> {
+        self.lock().orders.pop_front()
     }
 
     /// The worker takes no more connections.

@@ -37,6 +37,9 @@ use crate::{BufferPool, Clock, Completions, Inbox, Setup, Socket};
 /// After our last word, how long the peer is still listened to.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// Orders taken in one turn: connections that come in a crowd do not hold up those that are there.
+const ORDERS: usize = 64;
+
 /// Datagrams taken from one socket before others have their turn.
 const DATAGRAMS: usize = 16;
 
@@ -148,7 +151,7 @@ impl Worker {
     /// One turn of the machine: orders and answers in, actions out.
     pub fn turn(&mut self, wire: &mut impl Wire) -> Turn {
         let now = self.clock.now();
-        self.orders(now, wire);
+        let more_orders = self.orders(now, wire);
         self.answers(now);
         while let Some((until, conn)) = self.leaving.front().copied()
             && until <= now.mono
@@ -163,6 +166,7 @@ impl Worker {
             match self.machine.poll(now) {
                 NodeStep::Act(action) => self.act(now, wire, action),
                 NodeStep::More => break Turn::More,
+                NodeStep::Wait { .. } if more_orders => break Turn::More,
                 NodeStep::Wait { until } => {
                     let farewell = self.leaving.front().map(|(until, _)| *until);
                     break Turn::Wait([until, farewell].into_iter().flatten().min());
@@ -184,8 +188,10 @@ impl Worker {
         });
     }
 
-    fn orders(&mut self, now: Now, wire: &mut impl Wire) {
-        for order in self.inbox.take() {
+    /// Carries out what came from other threads; `true` when there may be more of it.
+    fn orders(&mut self, now: Now, wire: &mut impl Wire) -> bool {
+        for _ in 0..ORDERS {
+            let Some(order) = self.inbox.take() else { return false };
             match order {
                 Order::Accept(accepted, socket, place) => {
                     let conn = self.machine.accept(accepted);
@@ -195,6 +201,7 @@ impl Worker {
                 Order::Reload(config) => self.machine.input(now, NodeInput::Reload(config)),
             }
         }
+        true
     }
 
     fn answers(&mut self, now: Now) {
