@@ -33,3 +33,13 @@ powerfail points="2000":
 acceptance *parts:
     cargo build --release -p pillarbox
     python3 server/tests/python/acceptance.py target/release/pillarbox {{parts}}
+
+# the same server on each runtime, side by side: lines, throughput, processor time, memory
+runtimes *args:
+    cargo build --release -p pillarbox
+    cargo run --release -p pillarbox-benches --bin runtimes -- {{args}}
+
+# how long a client waits while a hundred others flood garbage and two hundred dribble
+fairness *args:
+    cargo build --release -p pillarbox
+    cargo run --release -p pillarbox-benches --bin fairness -- {{args}}

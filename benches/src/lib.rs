@@ -1,7 +1,17 @@
-//! Benches of the machines: time a transaction, octets a nanosecond, allocations.
+//! Benches of the machines: time a transaction, octets a nanosecond, allocations. And of the whole server, from outside.
 //!
 //! Each machine has a file in `benches/` that plays one transaction as a host without IO. Time is criterion's affair;
 //! allocations are counted by [`Counting`] outside of it, and printed before.
+//!
+//! The programs in `src/bin/` start the release binary ([`host`]) and talk to it over sockets ([`talk`], [`load`]).
+
+pub mod figures;
+pub mod flood;
+pub mod host;
+pub mod lines;
+pub mod load;
+pub mod readme;
+pub mod talk;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -1,0 +1,193 @@
+//! A Pillarbox of one's own: its release binary in a temporary folder, and what it costs, seen from outside.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// The account that mail is sent to.
+pub const ACCOUNT: &str = "alice@example.org";
+/// Its password.
+pub const PASSWORD: &str = "secret";
+
+/// The runtimes that the server may have, in the order of tables.
+pub const RUNTIMES: [&str; 3] = ["tokio", "smol", "blocking"];
+
+/// How a server is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// On which runtime.
+    pub runtime: &'static str,
+    /// On how many threads that serve connections.
+    pub workers: usize,
+}
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {} worker{}", self.runtime, self.workers, if self.workers == 1 { "" } else { "s" })
+    }
+}
+
+/// A running server; killed when dropped.
+#[derive(Debug)]
+pub struct Host {
+    child: Child,
+    ready: String,
+    _folder: TempDir,
+}
+
+impl Host {
+    /// Starts one that lets in `connections` from this machine. Its log is read by nobody: that must not matter.
+    ///
+    /// # Errors
+    /// What the binary said when it refused.
+    pub fn start(binary: &Path, way: Way, connections: usize) -> io::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let dir = folder.path().join("mail");
+        let at = dir.to_str().ok_or_else(|| io::Error::other("the temporary folder has no name in UTF-8"))?;
+        run(binary, &["quickstart", "--dir", at, "--domain", "example.org", "--account", "alice", "--loopback"], "")?;
+        configure(&dir.join("pillarbox.toml"), way, connections)?;
+        run(binary, &["account", "passwd", ACCOUNT, "--password-stdin", "--dir", at], PASSWORD)?;
+        let mut child = Command::new(binary)
+            .args(["serve", "--dir", at])
+            .env("RUST_LOG", "warn")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut ready = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut ready)?;
+        }
+        if !ready.starts_with("ready ") {
+            let mut said = String::new();
+            if let Some(mut stderr) = child.stderr.take() {
+                stderr.read_to_string(&mut said)?;
+            }
+            child.wait()?;
+            return Err(refusal(&said));
+        }
+        Ok(Self { child, ready, _folder: folder })
+    }
+
+    /// Where a listener is, by its name in the ready line.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn address(&self, name: &str) -> io::Result<SocketAddr> {
+        let mut listeners = self.ready.split_whitespace().filter_map(|word| word.split_once('='));
+        let found = listeners.find(|(other, _)| *other == name).and_then(|(_, address)| address.parse().ok());
+        found.ok_or_else(|| io::Error::other(format!("no listener {name} in {:?}", self.ready)))
+    }
+
+    /// Processor time that it has used so far, in user and system mode, all threads together.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn cpu(&self) -> io::Result<Duration> {
+        let stat = fs::read_to_string(self.proc("stat"))?;
+        // The name in brackets may hold anything; behind it, user and system time are the 12th and 13th field.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let ticks: Vec<u64> =
+            fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+        let [user, system] = ticks[..] else { return Err(io::Error::other(format!("{stat:?} cannot be read"))) };
+        let a_second = rustix::param::clock_ticks_per_second() as f64;
+        Ok(Duration::from_secs_f64((user + system) as f64 / a_second))
+    }
+
+    /// Memory that it holds in kB: its proportional set size.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn memory(&self) -> io::Result<f64> {
+        let rollup = fs::read_to_string(self.proc("smaps_rollup"))?;
+        let pss =
+            rollup.lines().find_map(|line| line.strip_prefix("Pss:")).and_then(|rest| rest.split_whitespace().next());
+        pss.and_then(|pss| pss.parse().ok()).ok_or_else(|| io::Error::other("smaps_rollup shows no Pss"))
+    }
+
+    /// Its open files.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn files(&self) -> io::Result<usize> {
+        Ok(fs::read_dir(self.proc("fd"))?.count())
+    }
+
+    /// Stops it by SIGTERM.
+    ///
+    /// # Errors
+    /// When it does not end well.
+    pub fn stop(mut self) -> io::Result<()> {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            kill_process(pid, Signal::TERM)?;
+        }
+        let status = self.child.wait()?;
+        if status.success() { Ok(()) } else { Err(io::Error::other(format!("the server ended with {status}"))) }
+    }
+
+    fn proc(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.child.id()))
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // After `stop` there is nobody to kill any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The release binary beside this program.
+///
+/// # Errors
+/// When it was not built.
+pub fn binary() -> io::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("pillarbox");
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(io::Error::other(format!("{} is not there: cargo build --release -p pillarbox", path.display())))
+}
+
+/// Runs a command of the binary to its end.
+fn run(binary: &Path, args: &[&str], input: &str) -> io::Result<()> {
+    let mut command = Command::new(binary);
+    let mut child = command.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
+    if output.status.success() { Ok(()) } else { Err(refusal(&String::from_utf8_lossy(&output.stderr))) }
+}
+
+/// Puts the way into the configuration, any free ports, and limits that a crowd from one address does not meet.
+fn configure(file: &Path, way: Way, connections: usize) -> io::Result<()> {
+    let mut new = String::new();
+    for line in fs::read_to_string(file)?.lines() {
+        // Writing to a string does not fail.
+        let _ = match line.split(" = ").next() {
+            Some("kind") => writeln!(new, "kind = {:?}", way.runtime),
+            Some("workers") => writeln!(new, "workers = {}", way.workers),
+            Some("bind") => writeln!(new, "bind = \"127.0.0.1:0\""),
+            // Nobody is asked in earnest.
+            Some("servers") => writeln!(new, "servers = [\"127.0.0.1:1\"]"),
+            _ if line == "[limits]" => writeln!(new, "[limits]\nconnections_per_address = {connections}"),
+            _ => writeln!(new, "{line}"),
+        };
+    }
+    fs::write(file, new)
+}
+
+/// The first line of what was said, as an error.
+fn refusal(said: &str) -> io::Error {
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    io::Error::other(lines.next_back().unwrap_or("it said nothing").to_owned())
+}

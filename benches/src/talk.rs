@@ -1,0 +1,83 @@
+//! A client on a plain socket that speaks lines: no machine of ours, so that any server can be measured.
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Nothing that is measured here takes as long; what does has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A conversation.
+#[derive(Debug)]
+pub struct Talk {
+    reader: BufReader<TcpStream>,
+    line: String,
+}
+
+impl Talk {
+    /// Connects. Nothing is read yet.
+    ///
+    /// # Errors
+    /// When nobody is there.
+    pub fn connect(server: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(server)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self { reader: BufReader::new(stream), line: String::new() })
+    }
+
+    /// Says this.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.reader.get_mut().write_all(bytes)
+    }
+
+    /// The next line, with its end.
+    ///
+    /// # Errors
+    /// When the connection is closed or broken.
+    pub fn line(&mut self) -> io::Result<&str> {
+        self.line.clear();
+        if self.reader.read_line(&mut self.line)? == 0 {
+            return Err(io::Error::other("the server closed the connection"));
+        }
+        Ok(&self.line)
+    }
+
+    /// Hears an SMTP reply with this code, to its last line.
+    ///
+    /// # Errors
+    /// When it has another code, with the reply.
+    pub fn smtp(&mut self, code: &str) -> io::Result<()> {
+        loop {
+            self.expect(code)?;
+            if self.line.as_bytes().get(3) != Some(&b'-') {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Hears a line that begins with this.
+    ///
+    /// # Errors
+    /// When it begins otherwise, with the line.
+    pub fn expect(&mut self, start: &str) -> io::Result<()> {
+        let line = self.line()?;
+        if line.starts_with(start) {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("expected {start}, the server said {}", line.trim_end())))
+    }
+
+    /// Hears +OK, and then lines up to a dot.
+    ///
+    /// # Errors
+    /// When it is no +OK, with the line.
+    pub fn pop3_lines(&mut self) -> io::Result<()> {
+        self.expect("+OK")?;
+        while self.line()? != ".\r\n" {}
+        Ok(())
+    }
+}
