@@ -46,7 +46,7 @@ impl Host {
     /// Starts one that lets in `connections` from this machine. Its log is read by nobody: that must not matter.
     ///
     /// # Errors
-    /// What the binary said when it refused.
+    /// [`Unsupported`](io::ErrorKind::Unsupported) when the binary refused, with its word.
     pub fn start(binary: &Path, way: Way, connections: usize) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let dir = folder.path().join("mail");
@@ -186,8 +186,10 @@ fn configure(file: &Path, way: Way, connections: usize) -> io::Result<()> {
     fs::write(file, new)
 }
 
-/// The first line of what was said, as an error.
+/// The binary does not want to: its last word, as an error of a kind of its own.
 fn refusal(said: &str) -> io::Error {
-    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    io::Error::other(lines.next_back().unwrap_or("it said nothing").to_owned())
+    let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
+    // Where the temporary folder was is nobody's concern.
+    let last = last.rsplit_once("pillarbox.toml:").map_or(last, |(_, problem)| problem);
+    io::Error::new(io::ErrorKind::Unsupported, last.to_owned())
 }

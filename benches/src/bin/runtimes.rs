@@ -52,8 +52,8 @@ struct Cost {
 struct Row {
     way: Way,
     costs: Vec<Cost>,
-    /// Why one failed; then there are no figures.
-    failed: Option<String>,
+    /// Why one failed, or was refused; then there are no figures.
+    failed: Option<io::Error>,
 }
 
 fn main() -> ExitCode {
@@ -100,7 +100,7 @@ fn measure(plan: &Plan) -> Vec<Row> {
                 }
                 Err(error) => {
                     eprintln!("round {round}: {}: {error}", row.way);
-                    row.failed = Some(error.to_string());
+                    row.failed = Some(error);
                 }
             }
         }
@@ -173,7 +173,7 @@ fn table(rows: &[Row], plan: &Plan) -> io::Result<String> {
     }
     for row in rows {
         if let Some(why) = &row.failed {
-            let _ = writeln!(table, "\nFailed: {}: {why}.", row.way);
+            let _ = writeln!(table, "\n{} {}: {why}.", row.way, verdict(why));
         }
     }
     let (shared, cores) = (lines::of_code(&root.join("runtime/src"))?, std::thread::available_parallelism()?);
@@ -191,9 +191,13 @@ fn table(rows: &[Row], plan: &Plan) -> io::Result<String> {
 }
 
 fn cell(row: &Row, figure: fn(&Cost) -> f64, digits: usize) -> String {
-    if row.failed.is_some() {
-        return "failed".to_owned();
+    if let Some(why) = &row.failed {
+        return verdict(why).to_owned();
     }
     let figures = Figures::new(row.costs.iter().map(figure).collect());
     format!("{:.digits$}", figures.median())
+}
+
+fn verdict(why: &io::Error) -> &'static str {
+    if why.kind() == io::ErrorKind::Unsupported { "refused" } else { "failed" }
 }
