@@ -9,10 +9,13 @@ use pillarbox_core::ops::Store;
 
 use crate::{Events, Inbox};
 
+/// Makes a machine, on the thread that is to run it.
+pub type MakeMachine = Box<dyn FnOnce() -> Box<dyn Machine> + Send>;
+
 /// A machine and everything around it.
 pub struct Setup {
     /// Makes the machine, on the worker's own thread: it need not be able to leave it.
-    pub machine: Box<dyn FnOnce() -> Box<dyn Machine> + Send>,
+    pub machine: MakeMachine,
     /// Where connections and orders come from.
     pub inbox: Arc<Inbox>,
     /// Where mail is kept.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use pillarbox_core::node::{Config, Node, Share};
 use pillarbox_core::ops::Store;
 
-use crate::{Events, Gate, Handle, Inbox, Listener, Setup, acceptor, seed};
+use crate::{Events, Gate, Handle, Inbox, Listener, MakeMachine, Setup, acceptor, seed};
 
 /// How long the others may go on when a worker has failed: without it, the server is not whole.
 const GRACE: Duration = Duration::from_secs(5);
@@ -32,6 +32,18 @@ pub struct Plan {
     pub gate: Arc<Gate>,
 }
 
+/// What stands around the machines of a server.
+pub struct House {
+    /// Where mail is kept.
+    pub store: Arc<dyn Store>,
+    /// Who hears what happens.
+    pub events: Arc<dyn Events>,
+    /// The listeners, in the order that the machines know them by.
+    pub listeners: Vec<Listener>,
+    /// Who may come in.
+    pub gate: Arc<Gate>,
+}
+
 /// Running workers.
 #[derive(Debug)]
 pub struct Workers {
@@ -47,18 +59,26 @@ impl Workers {
     /// When a thread cannot be started, or there is no randomness.
     pub fn start(run: Run, plan: Plan) -> io::Result<Self> {
         let Plan { config, workers, store, events, listeners, gate } = plan;
-        let shares = Share::each(workers);
-        let inboxes: Vec<_> = (0..shares.len()).map(|_| Arc::new(Inbox::default())).collect();
+        let mut machines: Vec<MakeMachine> = Vec::new();
+        for share in Share::each(workers) {
+            let (config, seed) = (Arc::clone(&config), seed()?);
+            machines.push(Box::new(move || Box::new(Node::new(config, share, &seed))));
+        }
+        Self::of(run, machines, House { store, events, listeners, gate })
+    }
+
+    /// Starts these machines, whatever they are, one on each worker's thread, and the acceptor.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn of(run: Run, machines: Vec<MakeMachine>, house: House) -> io::Result<Self> {
+        let House { store, events, listeners, gate } = house;
+        let inboxes: Vec<_> = machines.iter().map(|_| Arc::new(Inbox::default())).collect();
         let handle = Handle::new(&inboxes);
         let mut threads = Vec::new();
-        for (index, (share, inbox)) in shares.zip(&inboxes).enumerate() {
-            let (config, seed) = (Arc::clone(&config), seed()?);
-            let setup = Setup {
-                machine: Box::new(move || Box::new(Node::new(config, share, &seed))),
-                inbox: Arc::clone(inbox),
-                store: Arc::clone(&store),
-                events: Arc::clone(&events),
-            };
+        for (index, (machine, inbox)) in machines.into_iter().zip(&inboxes).enumerate() {
+            let setup =
+                Setup { machine, inbox: Arc::clone(inbox), store: Arc::clone(&store), events: Arc::clone(&events) };
             let alarm = Alarm(handle.clone());
             let thread = thread::Builder::new().name(format!("worker-{}", index + 1)).spawn(move || {
                 let ended = run(setup);
@@ -103,6 +123,12 @@ struct Alarm(Handle);
 impl Drop for Alarm {
     fn drop(&mut self) {
         self.0.drain(GRACE);
+    }
+}
+
+impl std::fmt::Debug for House {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("House").field("listeners", &self.listeners).finish_non_exhaustive()
     }
 }
 
