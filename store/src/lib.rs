@@ -9,7 +9,6 @@
 
 mod aliases;
 mod disk;
-mod holder;
 mod key;
 mod leases;
 mod locks;

@@ -1,18 +1,20 @@
 //! Dialogues: stories between a machine, its peer and its host, as text files that people can read.
 //!
 //! [`Dialogue`] is the file, [`run`] plays it against a machine and compares line by line. What it saw on the way is a
-//! [`Story`], which the laws tell again in other ways.
+//! [`Story`], which the laws tell again in other ways. [`run_over`] plays it with a [`Wire`] between machine and peer.
 
 mod parse;
 mod play;
 mod story;
 pub mod text;
+mod wire;
 
 use std::path::{Path, PathBuf};
 
 pub use parse::{Dialogue, Line, Malformed, Upgrade, What};
-pub use play::run;
+pub use play::{run, run_over};
 pub use story::{Asked, Key, Story, Turn};
+pub use wire::{Direct, Wire};
 
 /// The dialogues of `machine`, in the order of their names: the `.txt` files of `tests/dialogues/<machine>/`.
 ///

@@ -8,6 +8,7 @@ use pillarbox_core::{Close, Direction, End, SessionId};
 use super::parse::{Dialogue, Line, Upgrade, What};
 use super::story::{Asked, Key, Story, Turn};
 use super::text::{escape, matches};
+use super::wire::{Direct, Wire};
 use crate::bench::{Bench, Seen};
 use crate::subject::{Range, Role, Shows, Subject};
 
@@ -22,11 +23,20 @@ const SHORT: usize = 200;
 /// # Errors
 /// The machine left the story: file and line, what was expected, what came, and what was said so far.
 pub fn run<S: Subject>(dialogue: &Dialogue) -> Result<Story, String> {
+    run_over::<S>(dialogue, &mut Direct::default())
+}
+
+/// The same, with this wire between the machine and its peer.
+///
+/// # Errors
+/// Those of [`run`], and whatever the wire has to say.
+pub fn run_over<S: Subject>(dialogue: &Dialogue, wire: &mut dyn Wire) -> Result<Story, String> {
     let bench =
         Bench::<S>::new(&dialogue.settings, SessionId(1)).map_err(|e| format!("{}: {e}", dialogue.path.display()))?;
     let mut player = Player {
         dialogue,
         bench,
+        wire,
         got: VecDeque::new(),
         piece: None,
         open: Vec::new(),
@@ -66,6 +76,7 @@ struct Group {
 struct Player<'a, S: Subject> {
     dialogue: &'a Dialogue,
     bench: Bench<S>,
+    wire: &'a mut dyn Wire,
     got: VecDeque<Got>,
     /// The rest of a chunk of which a line has taken the beginning.
     piece: Option<(Vec<u8>, Option<usize>)>,
@@ -104,7 +115,7 @@ impl<S: Subject> Player<'_, S> {
         if !batch {
             self.at_rest()?;
         }
-        self.bench.feed(bytes);
+        self.wire.say(bytes)?;
         self.unpolled = true;
         match self.story.turns.last_mut() {
             Some(Turn::Feed { bytes: before, .. }) if batch => before.extend_from_slice(bytes),
@@ -280,6 +291,8 @@ impl<S: Subject> Player<'_, S> {
         }
         self.transcript.push(format!("! {why:?}"));
         self.story.turns.push(Turn::Close(why));
+        let unread = self.wire.end(why)?;
+        self.bench.feed(&unread);
         self.bench.close(why);
         Ok(())
     }
@@ -318,6 +331,9 @@ impl<S: Subject> Player<'_, S> {
     }
 
     fn ending(&mut self) -> Result<(), String> {
+        if self.bench.done().is_none() {
+            self.wire.leave()?;
+        }
         S::check_output(self.bench.sent(), self.bench.done().is_some())?;
         for secret in &self.dialogue.secrets {
             for direction in [Direction::In, Direction::Out] {
@@ -342,7 +358,7 @@ impl<S: Subject> Player<'_, S> {
             if self.upgrading || self.bench.done().is_some() {
                 return Ok(None);
             }
-            if self.poll()?.is_some_and(|wait| wait.flushed == 0) {
+            if self.poll()?.is_some_and(|rest| rest.is_over) {
                 return Ok(None);
             }
         }
@@ -356,7 +372,7 @@ impl<S: Subject> Player<'_, S> {
                 return Ok(None);
             }
             if let Some(rest) = self.poll()?
-                && rest.flushed == 0
+                && rest.is_over
             {
                 return Ok(rest.until);
             }
@@ -367,9 +383,16 @@ impl<S: Subject> Player<'_, S> {
     /// Polls once, and lets the peer read everything.
     fn poll(&mut self) -> Result<Option<Rest>, String> {
         self.unpolled = false;
+        let arrived = self.wire.arrive()?;
+        self.bench.feed(&arrived);
         let seen = self.bench.poll().map_err(|breach| breach.to_string())?;
         let said = self.bench.flush(usize::MAX).to_vec();
-        let flushed = said.len();
+        match seen {
+            Seen::Done(_) => self.wire.over(&said)?,
+            _ if said.is_empty() => {}
+            _ => self.wire.hear(&said)?,
+        }
+        let flushed = !said.is_empty();
         match self.got.back_mut() {
             Some(Got::Said(before)) => before.extend_from_slice(&said),
             _ if said.is_empty() => {}
@@ -387,7 +410,11 @@ impl<S: Subject> Player<'_, S> {
                 self.got.push_back(Got::Upgrade);
             }
             Seen::More => {}
-            Seen::Wait(wait) => return Ok(Some(Rest { until: wait.until, flushed })),
+            Seen::Wait(wait) => {
+                self.wire.wait(wait.read)?;
+                let comes = wait.read && self.wire.is_pending();
+                return Ok(Some(Rest { until: wait.until, is_over: !flushed && !comes }));
+            }
             Seen::Done(end) => self.got.push_back(Got::Done(end)),
         }
         Ok(None)
@@ -423,8 +450,8 @@ impl<S: Subject> Player<'_, S> {
 /// The machine waits.
 struct Rest {
     until: Option<pillarbox_core::Mono>,
-    /// Bytes that left with it: there is room again, so it has to be asked once more.
-    flushed: usize,
+    /// Nothing is new. Otherwise it has to be asked once more: bytes have left, so there is room again, or more arrive.
+    is_over: bool,
 }
 
 fn shown(line: &[u8]) -> String {

@@ -10,6 +10,5 @@ mod late;
 mod mail;
 mod pressure;
 mod provider;
-mod several;
 mod smuggling;
 mod tap;
