@@ -9,6 +9,7 @@
 
 mod aliases;
 mod disk;
+mod holder;
 mod key;
 mod leases;
 mod locks;

@@ -1,26 +1,33 @@
-//! Maildrop locks: one session an account. They live in memory and die with the process.
+//! Maildrop locks: one session an account. They live in memory, and die with the process or with the node of the session.
 
 use std::collections::BTreeMap;
 
 use pillarbox_core::ops::{AccountId, Id, LockId};
 
+use crate::holder::Holder;
+
 /// The open maildrops.
 #[derive(Debug, Default)]
 pub(crate) struct Locks {
-    by_account: BTreeMap<AccountId, LockId>,
+    /// With whose session it is, if he has a sink.
+    by_account: BTreeMap<AccountId, (LockId, Option<Holder>)>,
     by_lock: BTreeMap<LockId, AccountId>,
     issued: u64,
 }
 
 impl Locks {
     /// Locks the account's maildrop; `None` when another session has it. The lock's id is of this epoch.
-    pub(crate) fn take(&mut self, account: AccountId, epoch: u64) -> Option<LockId> {
-        if self.by_account.contains_key(&account) {
-            return None;
+    pub(crate) fn take(&mut self, account: AccountId, epoch: u64, holder: Option<Holder>) -> Option<LockId> {
+        if let Some((lock, holder)) = self.by_account.get(&account) {
+            let lock = *lock;
+            if !holder.as_ref().is_some_and(Holder::is_gone) {
+                return None;
+            }
+            self.release(lock);
         }
         self.issued += 1;
         let lock = LockId(Id { epoch, counter: self.issued });
-        self.by_account.insert(account, lock);
+        self.by_account.insert(account, (lock, holder));
         self.by_lock.insert(lock, account);
         Some(lock)
     }

@@ -13,12 +13,14 @@ use bytes::{Bytes, BytesMut};
 use pillarbox_core::Secret;
 use pillarbox_core::ops::{
     Accept, Accepted, AccountId, AccountOp, AccountReply, Attempted, BlobId, Body, Busy, Destination, EmailId, EntryId,
-    Id, LeaseEpoch, MailboxId, MaildropEntry, MaildropOp, MaildropReply, NewRow, QueueOp, QueueReply, QueueRow, RowId,
-    RowState, Settle, Sink, StageId, StageOp, StageReply, Store, StoreError, StoreOp, StoreReply, ThreadId, Token,
+    Id, LeaseEpoch, MailboxId, MaildropEntry, MaildropOp, MaildropReply, NewRow, Notice, QueueOp, QueueReply, QueueRow,
+    RowId, RowState, Settle, Sink, StageId, StageOp, StageReply, Store, StoreError, StoreOp, StoreReply, ThreadId,
+    Token,
 };
 use pillarbox_core::smtp::Address;
 
 use crate::aliases::{self, Found};
+use crate::holder::{Hints, Holder};
 use crate::key::{key, login_key};
 use crate::leases::Leases;
 use crate::locks::Locks;
@@ -49,9 +51,19 @@ impl MemoryStore {
         });
     }
 
-    /// Answers an op at once.
+    /// Answers an op at once: one of no node's. Leases and locks that it takes end by time or by op alone.
     pub fn apply(&self, op: StoreOp) -> StoreReply {
-        self.with(|state| {
+        self.answer(None, op)
+    }
+
+    /// Answers an op of this node's at once. Whoever must hear of it has heard of it then.
+    pub fn apply_for(&self, sink: &Arc<dyn Sink>, op: StoreOp) -> StoreReply {
+        self.answer(Some(sink), op)
+    }
+
+    fn answer(&self, asker: Option<&Arc<dyn Sink>>, op: StoreOp) -> StoreReply {
+        let holder = asker.map(Holder::new);
+        let (reply, hints) = self.with(|state| {
             let reply = match op {
                 StoreOp::Accept(accept) => state.accept_all(vec![*accept]).map(|mut all| match all.pop() {
                     Some(accepted) => StoreReply::Accepted(accepted),
@@ -59,11 +71,13 @@ impl MemoryStore {
                 }),
                 StoreOp::Stage(op) => state.stage(op).map(StoreReply::Stage),
                 StoreOp::Account(op) => Ok(StoreReply::Account(state.account(op, &self.options))),
-                StoreOp::Maildrop(op) => state.maildrop(op).map(StoreReply::Maildrop),
-                StoreOp::Queue(op) => state.queue(op, &self.options).map(StoreReply::Queue),
+                StoreOp::Maildrop(op) => state.maildrop(op, holder).map(StoreReply::Maildrop),
+                StoreOp::Queue(op) => state.queue(op, holder, &self.options).map(StoreReply::Queue),
             };
-            reply.unwrap_or_else(StoreReply::Failed)
-        })
+            (reply.unwrap_or_else(StoreReply::Failed), state.hints(asker))
+        });
+        hints.tell();
+        reply
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
@@ -73,7 +87,7 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn submit(&self, sink: &Arc<dyn Sink>, token: Token, op: StoreOp) -> Result<(), Busy> {
-        sink.complete(token, self.apply(op));
+        sink.complete(token, self.apply_for(sink, op));
         Ok(())
     }
 }
@@ -94,6 +108,8 @@ struct State {
     stages: BTreeMap<StageId, BytesMut>,
     locks: Locks,
     leases: Leases,
+    /// What the op under way has made due.
+    due: Vec<Notice>,
 }
 
 struct Account {
@@ -112,6 +128,18 @@ struct Entry {
 }
 
 impl State {
+    /// Who is to hear what of the op that is done.
+    fn hints(&mut self, asker: Option<&Arc<dyn Sink>>) -> Hints {
+        let mut hints = Hints::default();
+        for notice in std::mem::take(&mut self.due) {
+            let (Notice::Due { destination, .. } | Notice::Retry { destination }) = &notice else { continue };
+            if let Some(holder) = self.leases.other(destination.bucket(), asker) {
+                hints.add(holder, notice);
+            }
+        }
+        hints
+    }
+
     fn id(&mut self) -> Id {
         self.ids += 1;
         Id { epoch: self.epoch, counter: self.ids }
@@ -171,6 +199,7 @@ impl State {
             accepted.emails.push(Some(email));
         }
         for row in rows {
+            self.due.push(Notice::Due { destination: row.destination.clone(), due: row.due });
             let id = RowId(self.id());
             let size = (row.prefix.len() + body.len()) as u64;
             let row = QueueRow {
@@ -282,13 +311,13 @@ impl State {
         }
     }
 
-    fn maildrop(&mut self, op: MaildropOp) -> Result<MaildropReply, StoreError> {
+    fn maildrop(&mut self, op: MaildropOp, holder: Option<Holder>) -> Result<MaildropReply, StoreError> {
         Ok(match op {
             MaildropOp::Open { account } => {
                 if !self.accounts.values().any(|known| known.id == account) {
                     return Ok(MaildropReply::NoAccount);
                 }
-                let Some(lock) = self.locks.take(account, self.epoch) else {
+                let Some(lock) = self.locks.take(account, self.epoch, holder) else {
                     return Ok(MaildropReply::InUse);
                 };
                 let mine = self.entries.iter().filter(|(_, entry)| entry.account == account);
@@ -325,11 +354,11 @@ impl State {
         })
     }
 
-    fn queue(&mut self, op: QueueOp, options: &Options) -> Result<QueueReply, StoreError> {
+    fn queue(&mut self, op: QueueOp, holder: Option<Holder>, options: &Options) -> Result<QueueReply, StoreError> {
         Ok(match op {
             QueueOp::Lease { buckets, epoch, until } => {
                 let next = LeaseEpoch(Id { epoch: self.epoch, counter: self.lease_ids + 1 });
-                let leased = self.leases.lease(buckets, epoch, until, (options.clock)(), || next);
+                let leased = self.leases.lease(buckets, epoch, until, holder, (options.clock)(), || next);
                 if leased == Some(next) {
                     self.lease_ids += 1;
                 }
@@ -379,6 +408,7 @@ impl State {
                 for id in rows {
                     if let Some((row, _)) = self.rows.get_mut(&id) {
                         row.state.due = now;
+                        self.due.push(Notice::Retry { destination: row.destination.clone() });
                         changed += 1;
                     }
                 }

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
@@ -14,7 +15,7 @@ use pillarbox_core::dns::responder::Responder;
 use pillarbox_core::node::{
     Accepted, Closed, Config, ConnId, Event, Holdings, ListenerId, Node, NodeAction, NodeInput, NodeStep, Share,
 };
-use pillarbox_core::ops::{MaildropOp, StageOp, StoreError, StoreOp, StoreReply, Token};
+use pillarbox_core::ops::{MaildropOp, Notice, Notices, Sink, StageOp, StoreError, StoreOp, StoreReply, Token};
 use pillarbox_core::{Mono, Now, Random, Seed, Wall};
 use pillarbox_store::MemoryStore;
 
@@ -42,6 +43,8 @@ pub struct World {
     performances: Vec<VecDeque<&'static str>>,
     /// Connections that come in are one too many.
     pub crowded: bool,
+    /// No node hears what a store hints at.
+    pub deaf: bool,
     /// What happens to a store's op, in per cent: some are handed back, some fail.
     pub trouble: Trouble,
     trace: Vec<String>,
@@ -56,7 +59,7 @@ pub struct Trouble {
     pub failed: usize,
 }
 
-/// A machine on which a node runs.
+/// A machine on which a node runs. The nodes of one server have a machine each, with the same address and store.
 pub struct Machine {
     /// What it said, newest last.
     pub events: Vec<Event>,
@@ -65,8 +68,11 @@ pub struct Machine {
     /// Its address.
     pub ip: IpAddr,
     config: Arc<Config>,
+    share: Share,
     ports: Vec<u16>,
     node: Option<Node>,
+    ear: Arc<Ear>,
+    accepting: bool,
     reading: BTreeMap<ConnId, bool>,
     until: Option<Mono>,
     waits: bool,
@@ -75,6 +81,26 @@ pub struct Machine {
     /// Which ops are answered only when the story says so, and their answers.
     slow: Option<fn(&StoreOp) -> bool>,
     held: VecDeque<(Token, StoreReply)>,
+}
+
+/// Where a store's notices wait for their node. Its answers are given at once, and wait in the machine.
+#[derive(Default)]
+struct Ear(Mutex<Notices>);
+
+impl Ear {
+    fn take(&self) -> Notices {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Sink for Ear {
+    fn complete(&self, token: Token, _: StoreReply) {
+        unreachable!("{token:?} was answered at once");
+    }
+
+    fn notice(&self, notice: Notice) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(notice);
+    }
 }
 
 /// One end of a connection.
@@ -113,6 +139,7 @@ impl World {
             scripts: BTreeMap::new(),
             performances: Vec::new(),
             crowded: false,
+            deaf: false,
             trouble: Trouble::default(),
             trace: Vec::new(),
         }
@@ -120,15 +147,38 @@ impl World {
 
     /// Puts a machine at `ip`, whose node listens on `ports`, in the order of its services.
     pub fn machine(&mut self, ip: &str, ports: &[u16], config: Config, store: Arc<MemoryStore>) -> usize {
-        let config = Arc::new(config);
-        let node = Node::new(Arc::clone(&config), Share::WHOLE, &self.random.seed());
+        self.server(ip, ports, config, store, 1).start
+    }
+
+    /// Puts a server of so many nodes at `ip`, all with the same store. Each counts as a machine.
+    pub fn server(
+        &mut self,
+        ip: &str,
+        ports: &[u16],
+        config: Config,
+        store: Arc<MemoryStore>,
+        nodes: u16,
+    ) -> Range<usize> {
+        let (ip, config) = (ip.parse().expect("an address"), Arc::new(config));
+        let first = self.machines.len();
+        for share in Share::each(nodes) {
+            self.node(ip, ports, Arc::clone(&config), Arc::clone(&store), share);
+        }
+        first..self.machines.len()
+    }
+
+    fn node(&mut self, ip: IpAddr, ports: &[u16], config: Arc<Config>, store: Arc<MemoryStore>, share: Share) {
+        let node = Node::new(Arc::clone(&config), share, &self.random.seed());
         self.machines.push(Machine {
             events: Vec::new(),
             store,
-            ip: ip.parse().expect("an address"),
+            ip,
             config,
+            share,
             ports: ports.to_vec(),
             node: Some(node),
+            ear: Arc::default(),
+            accepting: true,
             reading: BTreeMap::new(),
             until: None,
             waits: false,
@@ -137,7 +187,6 @@ impl World {
             slow: None,
             held: VecDeque::new(),
         });
-        self.machines.len() - 1
     }
 
     /// Whoever connects to `address` hears the first of `lines`, and another one each time when he said something; at an
@@ -164,12 +213,28 @@ impl World {
         &self.trace
     }
 
-    /// The machine dies: its connections break, and what its node knew is gone. What its store confirmed is not.
+    /// The machine's server dies: its connections break, and what its nodes knew is gone. What its store confirmed is
+    /// not.
     pub fn kill(&mut self, machine: usize) {
-        self.machines[machine].node = None;
-        self.machines[machine].answers.clear();
-        self.machines[machine].held.clear();
+        for node in self.server_of(machine) {
+            self.end(node);
+        }
         self.machines[machine].store.reopen();
+        self.run();
+    }
+
+    /// The machine's node dies alone: the store goes on, and so do the others that share it.
+    pub fn lose(&mut self, machine: usize) {
+        self.end(machine);
+        self.run();
+    }
+
+    fn end(&mut self, machine: usize) {
+        let dead = &mut self.machines[machine];
+        dead.node = None;
+        dead.ear = Arc::default();
+        dead.answers.clear();
+        dead.held.clear();
         let plugs: Vec<_> =
             self.wires.keys().copied().filter(|plug| matches!(plug, Plug::Node(m, _) if *m == machine)).collect();
         for plug in plugs {
@@ -177,24 +242,45 @@ impl World {
                 self.tell_closed(other, Closed::Error);
             }
         }
+    }
+
+    /// The machine's server comes back: whichever of its nodes were dead.
+    pub fn revive(&mut self, machine: usize) {
+        for node in self.server_of(machine) {
+            if self.machines[node].node.is_none() {
+                let seed = self.random.seed();
+                let machine = &mut self.machines[node];
+                machine.reading.clear();
+                machine.waits = false;
+                machine.done = false;
+                machine.accepting = true;
+                machine.node = Some(Node::new(Arc::clone(&machine.config), machine.share, &seed));
+            }
+        }
         self.run();
     }
 
-    /// The machine comes back.
-    pub fn revive(&mut self, machine: usize) {
-        let seed = self.random.seed();
-        let machine = &mut self.machines[machine];
-        machine.reading.clear();
-        machine.waits = false;
-        machine.done = false;
-        machine.node = Some(Node::new(Arc::clone(&machine.config), Share::WHOLE, &seed));
-        self.run();
+    /// The machines of the server to which this one belongs.
+    #[must_use]
+    pub fn server_of(&self, machine: usize) -> Vec<usize> {
+        let ip = self.machines[machine].ip;
+        (0..self.machines.len()).filter(|other| self.machines[*other].ip == ip).collect()
     }
 
     /// Tells a node to stop within `grace`.
     pub fn drain(&mut self, machine: usize, grace: Duration) {
         let deadline = self.now.mono + grace;
         self.input(machine, NodeInput::Drain { deadline });
+        self.run();
+    }
+
+    /// Gives all nodes of a machine's server another configuration.
+    pub fn reload(&mut self, machine: usize, config: Config) {
+        let config = Arc::new(config);
+        for node in self.server_of(machine) {
+            self.machines[node].config = Arc::clone(&config);
+            self.input(node, NodeInput::Reload(Arc::clone(&config)));
+        }
         self.run();
     }
 
@@ -243,7 +329,7 @@ impl World {
         let id = self.clients.len();
         self.clients.push(Client::default());
         let peer = SocketAddr::from(([192, 0, 2, 200], 4000));
-        assert!(self.plug(Plug::Client(id), SocketAddr::new(self.machines[machine].ip, port), peer), "nobody listens");
+        assert!(self.admit(Plug::Client(id), machine, port, peer), "nobody listens");
         self.run();
         ClientId(id)
     }
@@ -341,6 +427,11 @@ impl World {
             self.input(index, NodeInput::Stored { token, reply });
             busy = true;
         }
+        let mut notices = self.machines[index].ear.take();
+        while let Some(notice) = notices.pop().filter(|_| !self.deaf) {
+            self.input(index, NodeInput::Notice(notice));
+            busy = true;
+        }
         loop {
             let now = self.now;
             let Some(node) = self.machines[index].node.as_mut() else { return false };
@@ -411,7 +502,8 @@ impl World {
                     self.input(index, NodeInput::Datagram { socket, from: to, bytes: answer });
                 }
             }
-            NodeAction::CloseSocket(_) | NodeAction::Accepting(_) => {}
+            NodeAction::CloseSocket(_) => {}
+            NodeAction::Accepting(accepting) => self.machines[index].accepting = accepting,
             NodeAction::Store { token, op } => self.store(index, token, op),
             NodeAction::Event(event) => self.machines[index].events.push(event),
         }
@@ -428,7 +520,8 @@ impl World {
         let reply = if !safe && drawn < self.trouble.busy + self.trouble.failed {
             StoreReply::Failed(StoreError::Full)
         } else {
-            self.machines[index].store.apply(op)
+            let sink = Arc::clone(&self.machines[index].ear) as Arc<dyn Sink>;
+            self.machines[index].store.apply_for(&sink, op)
         };
         let machine = &mut self.machines[index];
         if slow { &mut machine.held } else { &mut machine.answers }.push_back((token, reply));
@@ -487,14 +580,14 @@ impl World {
 
     /// Connects `plug` to whoever is at `to`. `false` when nobody is.
     fn plug(&mut self, plug: Plug, to: SocketAddr, peer: SocketAddr) -> bool {
-        let found = self.machines.iter_mut().enumerate().find(|(_, machine)| machine.ip == to.ip());
-        let other = match found {
-            Some((index, machine)) => {
-                let listener = machine.ports.iter().position(|port| *port == to.port());
-                let (Some(listener), Some(node)) = (listener, machine.node.as_mut()) else { return false };
-                let accepted = Accepted { listener: ListenerId(listener), peer, crowded: self.crowded };
-                Plug::Node(index, node.accept(accepted))
-            }
+        let there = (0..self.machines.len()).filter(|index| self.machines[*index].ip == to.ip());
+        // The least loaded of those who take any.
+        let node = there.min_by_key(|index| {
+            let machine = &self.machines[*index];
+            (machine.node.is_none() || machine.done, !machine.accepting, self.connections(*index))
+        });
+        let other = match node {
+            Some(node) => return self.admit(plug, node, to.port(), peer),
             None if to.port() == 53 => Plug::Dns(self.random.u64()),
             None if self.scripts.contains_key(&to) => {
                 self.performances.push(self.scripts[&to].iter().copied().collect());
@@ -502,9 +595,24 @@ impl World {
             }
             None => return false,
         };
-        self.wires.insert(plug, other);
-        self.wires.insert(other, plug);
+        self.wire(plug, other);
         true
+    }
+
+    /// Connects `plug` to a port of this machine. `false` when nobody listens there.
+    fn admit(&mut self, plug: Plug, index: usize, port: u16, peer: SocketAddr) -> bool {
+        let machine = &mut self.machines[index];
+        let listener = machine.ports.iter().position(|listens| *listens == port);
+        let (Some(listener), Some(node)) = (listener, machine.node.as_mut()) else { return false };
+        let accepted = Accepted { listener: ListenerId(listener), peer, crowded: self.crowded };
+        let other = Plug::Node(index, node.accept(accepted));
+        self.wire(plug, other);
+        true
+    }
+
+    fn wire(&mut self, a: Plug, b: Plug) {
+        self.wires.insert(a, b);
+        self.wires.insert(b, a);
     }
 
     fn unplug(&mut self, plug: Plug) -> Option<Plug> {

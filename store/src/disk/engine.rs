@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pillarbox_core::ops::{
-    Body, Id, LeaseEpoch, LockId, MaildropOp, MaildropReply, QueueOp, QueueReply, Sink, StageId, StoreError, StoreOp,
-    StoreReply,
+    Body, Id, LeaseEpoch, LockId, MaildropOp, MaildropReply, Notice, QueueOp, QueueReply, Sink, StageId, StoreError,
+    StoreOp, StoreReply,
 };
 use rusqlite::{Connection, params};
 
@@ -28,6 +28,7 @@ use super::reclaim::Reclaim;
 use super::segment::{Placed, RECORD_HEAD, SyncError, Writer};
 use super::stage::{Seal, Sealed};
 use super::{Shared, accepts, accounts, mail, rows};
+use crate::holder::{Hints, Holder};
 use crate::leases::Leases;
 
 /// Changes in one group at most: the first of them waits for the last.
@@ -208,7 +209,7 @@ impl Engine {
             if slot.reply.is_some() {
                 continue;
             }
-            if let Some(reply) = self.at_once(&slot.job.op, &group) {
+            if let Some(reply) = self.at_once(&slot.job, &group) {
                 slot.reply = Some(reply);
                 continue;
             }
@@ -254,12 +255,13 @@ impl Engine {
     }
 
     /// Ops that touch nothing on disk. They are done once, even if the group is tried again.
-    fn at_once(&mut self, op: &StoreOp, group: &Effects) -> Option<StoreReply> {
-        match op {
+    fn at_once(&mut self, job: &Job, group: &Effects) -> Option<StoreReply> {
+        match &job.op {
             StoreOp::Queue(QueueOp::Lease { buckets, epoch, until }) => {
                 let now = (self.shared.options.clock)();
                 let ids = &mut self.ids;
-                let leased = self.leases.lease(buckets.clone(), *epoch, *until, now, || ids.lease());
+                let holder = Some(Holder::new(job.asker.sink()));
+                let leased = self.leases.lease(buckets.clone(), *epoch, *until, holder, now, || ids.lease());
                 Some(StoreReply::Queue(leased.map_or(QueueReply::Lost, QueueReply::Leased)))
             }
             StoreOp::Maildrop(MaildropOp::Release { lock }) => Some(match group.released.contains(lock) {
@@ -278,6 +280,7 @@ impl Engine {
             conn: &self.conn,
             shared: &self.shared,
             leases: &self.leases,
+            asker: job.asker.sink(),
             ids: &mut self.ids,
             group,
             effects: Effects::default(),
@@ -353,6 +356,7 @@ impl Engine {
             group.released.iter().for_each(|lock| _ = locks.release(*lock));
         }
         self.reclaim.untidy = true;
+        group.hints.tell();
     }
 
     /// Undoes what an attempt left behind, and stops the store if that is all that can be done.
@@ -432,11 +436,22 @@ pub(super) struct Tx<'a> {
     pub(super) conn: &'a Connection,
     pub(super) shared: &'a Shared,
     pub(super) leases: &'a Leases,
+    /// Whose op it is.
+    asker: &'a Arc<dyn Sink>,
     pub(super) ids: &'a mut Ids,
     /// What the ops before it in the group did.
     pub(super) group: &'a Effects,
     /// What it does itself.
     pub(super) effects: Effects,
+}
+
+impl Tx<'_> {
+    /// Rows of this bucket are made due: whoever else holds it is to hear of that.
+    pub(super) fn hint(&mut self, bucket: u16, notice: impl FnOnce() -> Notice) {
+        if let Some(holder) = self.leases.other(bucket, Some(self.asker)) {
+            self.effects.hints.add(holder, notice());
+        }
+    }
 }
 
 /// What happens outside the database once it has committed.
@@ -450,6 +465,8 @@ pub(super) struct Effects {
     pub(super) taken: BTreeSet<StageId>,
     /// Locks given back.
     pub(super) released: BTreeSet<LockId>,
+    /// What other nodes are to hear.
+    pub(super) hints: Hints,
 }
 
 impl Effects {
@@ -465,6 +482,7 @@ impl Effects {
         self.unlink.extend(op.unlink);
         self.taken.extend(op.taken);
         self.released.extend(op.released);
+        self.hints.absorb(op.hints);
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept, source: &Source) -> Resul
     }
     for row in accept.rows.iter().chain(&failed) {
         let id = RowId(tx.ids.next());
-        rows::insert(tx.conn, id, accept, row, found.blob, found.size)?;
+        rows::insert(tx, id, accept, row, found.blob, found.size)?;
         accepted.rows.push(id);
     }
     let refs = (accept.deliveries.len() + accept.rows.len()) as i64;

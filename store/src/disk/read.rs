@@ -17,6 +17,7 @@ use super::body::{Location, Place, ReadError};
 use super::schema::blob;
 use super::{Shared, rows, unreadable};
 use crate::aliases::{self, Found};
+use crate::holder::Holder;
 use crate::key::{from_text, key};
 
 /// How often a body is looked up again that moved between the database's answer and the opening of its file.
@@ -33,7 +34,7 @@ pub(super) fn run(shared: &Shared, conn: &Connection) {
     let mut reader = Reader { shared, conn, block: Vec::new() };
     while let Some(job) = shared.reads.pop() {
         survive(|| {
-            let reply = reader.read(job.op);
+            let reply = reader.read(job.op, &Holder::new(job.asker.sink()));
             job.asker.answer(reply);
         });
     }
@@ -53,10 +54,10 @@ struct Message {
 }
 
 impl Reader<'_> {
-    fn read(&mut self, op: StoreOp) -> StoreReply {
+    fn read(&mut self, op: StoreOp, asker: &Holder) -> StoreReply {
         let reply = match op {
             StoreOp::Account(op) => self.account(op).map(StoreReply::Account),
-            StoreOp::Maildrop(MaildropOp::Open { account }) => self.open(account).map(StoreReply::Maildrop),
+            StoreOp::Maildrop(MaildropOp::Open { account }) => self.open(account, asker).map(StoreReply::Maildrop),
             StoreOp::Maildrop(MaildropOp::Read { entry, offset, len }) => {
                 let bytes = self.range(|conn| find_entry(conn, entry), offset, len);
                 let reply = |bytes: Option<_>| bytes.map_or(MaildropReply::Gone, MaildropReply::Bytes);
@@ -103,13 +104,13 @@ impl Reader<'_> {
         })
     }
 
-    fn open(&self, account: AccountId) -> rusqlite::Result<MaildropReply> {
+    fn open(&self, account: AccountId, asker: &Holder) -> rusqlite::Result<MaildropReply> {
         // The lock first: what is listed then cannot be deleted by the session before.
         let known = "SELECT 1 FROM accounts WHERE id = ?1";
         if !self.conn.prepare_cached(known)?.exists([blob(account.0)])? {
             return Ok(MaildropReply::NoAccount);
         }
-        let Some(lock) = self.shared.locks().take(account, self.shared.epoch) else {
+        let Some(lock) = self.shared.locks().take(account, self.shared.epoch, Some(asker.clone())) else {
             return Ok(MaildropReply::InUse);
         };
         let listed = self.list(account);

@@ -2,11 +2,11 @@
 
 use pillarbox_core::Wall;
 use pillarbox_core::ops::{
-    Accept, Attempted, BlobId, Destination, Id, NewRow, QueueOp, QueueReply, QueueRow, RowId, RowState, Settle,
-    StoreError,
+    Accept, Attempted, BlobId, Destination, Id, NewRow, Notice, QueueOp, QueueReply, QueueRow, RowId, RowState, Settle,
+    StoreError, bucket,
 };
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::engine::{Fail, Source, Tx};
 use super::mail::{accept, release_blob};
@@ -22,10 +22,16 @@ pub(super) fn apply(tx: &mut Tx<'_>, op: &QueueOp, sources: &[Source]) -> Result
     match op {
         QueueOp::Settle(settle) => settle_attempt(tx, settle, sources),
         QueueOp::Retry { rows, now } => {
-            let mut retry = tx.conn.prepare_cached("UPDATE rows SET due = ?2 WHERE id = ?1")?;
             let mut changed = 0;
             for row in rows {
-                changed += retry.execute(params![blob(row.0), now.0])?;
+                let key = tx
+                    .conn
+                    .prepare_cached("UPDATE rows SET due = ?2 WHERE id = ?1 RETURNING destination")?
+                    .query_row(params![blob(row.0), now.0], |row| row.get::<_, String>(0))
+                    .optional()?;
+                let Some(key) = key else { continue };
+                changed += 1;
+                tx.hint(bucket(&key), || Notice::Retry { destination: Destination::from_key(&key) });
             }
             Ok(QueueReply::Changed(changed))
         }
@@ -43,21 +49,23 @@ pub(super) fn apply(tx: &mut Tx<'_>, op: &QueueOp, sources: &[Source]) -> Result
 
 /// Makes a row for a body of `size` octets.
 pub(super) fn insert(
-    conn: &Connection,
+    tx: &mut Tx<'_>,
     id: RowId,
     accept: &Accept,
     row: &NewRow,
     body: Id,
     size: u64,
 ) -> rusqlite::Result<()> {
-    let mut insert =
-        conn.prepare_cached("INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, '', ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?;
+    let mut insert = tx
+        .conn
+        .prepare_cached("INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, '', ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?;
     let key = row.destination.key();
+    let bucket = bucket(&key);
     insert.execute(params![
         blob(id.0),
         blob(body),
         key,
-        pillarbox_core::ops::bucket(&key),
+        bucket,
         row.due.0,
         accept.expires.0,
         accept.reverse_path.as_ref().map(text),
@@ -68,6 +76,7 @@ pub(super) fn insert(
         accept.eight_bit,
         accept.received.0,
     ])?;
+    tx.hint(bucket, || Notice::Due { destination: row.destination.clone(), due: row.due });
     Ok(())
 }
 

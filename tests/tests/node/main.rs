@@ -10,5 +10,6 @@ mod late;
 mod mail;
 mod pressure;
 mod provider;
+mod several;
 mod smuggling;
 mod tap;

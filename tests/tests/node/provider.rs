@@ -63,17 +63,27 @@ pub(crate) fn store(domain: &str, accounts: &[&str]) -> Arc<MemoryStore> {
 
 /// Two providers; amber is machine 0, birch machine 1.
 pub(crate) fn two_providers(seed: u64) -> World {
+    providers(seed, 1)
+}
+
+/// Two providers of so many nodes each: amber's come first.
+pub(crate) fn providers(seed: u64, nodes: u16) -> World {
     let mut world = World::new(seed, names());
     let ports = [25, 587, 110];
-    world.machine(AMBER, &ports, config("amber.example"), store("amber.example", &["alice", "bob"]));
-    world.machine(BIRCH, &ports, config("birch.example"), store("birch.example", &["carol"]));
+    world.server(AMBER, &ports, config("amber.example"), store("amber.example", &["alice", "bob"]), nodes);
+    world.server(BIRCH, &ports, config("birch.example"), store("birch.example", &["carol"]), nodes);
     world.run();
     world
 }
 
 /// A client on amber's submission port, logged in as `name`.
 pub(crate) fn submission(world: &mut World, name: &str) -> ClientId {
-    let client = world.connect(0, 587);
+    submission_at(world, 0, name)
+}
+
+/// A client on the submission port of this node of amber's, logged in as `name`.
+pub(crate) fn submission_at(world: &mut World, machine: usize, name: &str) -> ClientId {
+    let client = world.connect(machine, 587);
     assert!(world.heard(client).starts_with("220 mx.amber.example"));
     world.say(client, "EHLO client.example", "250-");
     let response = encoded(&format!("\0{name}@amber.example\0{name}"));
