@@ -1,25 +1,44 @@
 //! Clients that mean no good, against the real server: whatever they do, it goes on serving the others, in bounded memory.
 
-#![allow(clippy::unwrap_used)] // a test's unwrap is an assertion
-
-mod common;
-
 use std::io::{self, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::thread;
 
-use common::wire::Wire;
-use common::{PATIENCE, Server, message, until};
+use crate::common::{self, On, PATIENCE, Server, Wire, message, on_every_runtime, until};
+
+on_every_runtime! {
+    one worker:
+        garbage_on_every_port_and_the_control_socket,
+        a_crowd_of_slow_peers_and_one_too_many,
+        half_closed_connections_get_their_replies,
+        ten_thousand_lines_at_once,
+        giant_lines_are_swallowed_in_bounded_memory,
+        a_message_beyond_the_limit_is_refused_by_its_word_and_by_its_deed,
+        nothing_is_carried_over_into_tls,
+        only_the_strict_end_ends_a_message,
+        nobody_relays_through_us,
+        peers_that_never_read_cost_little,
+        connections_that_come_and_go_leave_nothing,
+        what_strangers_say_does_not_reach_the_log_raw,
+        a_corrupt_tail_costs_no_other_mail,
+        without_dns_mail_waits_in_the_queue,
+        a_full_disk_refuses_and_recovers,
+        signals_and_quick_restarts;
+    two workers:
+        a_crowd_of_slow_peers_and_one_too_many,
+        connections_that_come_and_go_leave_nothing,
+        signals_and_quick_restarts;
+}
 
 const BOB: &str = "bob@example.org";
 
 /// What the most memory may rise by while a test attacks, in KiB: far more than it does, far less than the attack brings.
 const RISE: u64 = 24 * 1024;
 
-fn server() -> Server {
-    Server::start("example.org", &["bob"], "")
+fn server(on: On) -> Server {
+    Server::start(on, "example.org", &["bob"])
 }
 
 /// The most memory so far, once everything that is held for good is there: logins have their blocks.
@@ -60,9 +79,8 @@ fn control(server: &Server) -> UnixStream {
     stream
 }
 
-#[test]
-fn garbage_on_every_port_and_the_control_socket() {
-    let server = server();
+fn garbage_on_every_port_and_the_control_socket(on: On) {
+    let server = server(on);
     for seed in 0..4 {
         let mut bytes = garbage(seed, 150_000);
         if seed % 2 == 1 {
@@ -91,14 +109,12 @@ fn garbage_on_every_port_and_the_control_socket() {
         _ = wire.try_send(&garbage(9, 10_000));
         wire.rest();
     }
-    let listed = server.command(&["account", "list"]);
-    assert_eq!(common::text_of(&listed), "bob@example.org\n");
+    assert_eq!(server.ok(&["account", "list"]), "bob@example.org\n");
     server.assert_alive(BOB);
 }
 
-#[test]
-fn a_crowd_of_slow_peers_and_one_too_many() {
-    let server = server();
+fn a_crowd_of_slow_peers_and_one_too_many(on: On) {
+    let server = server(on);
     let mut slow: Vec<Wire> = (0..190).map(|_| Wire::connect(server.address("smtp"))).collect();
     slow.iter_mut().for_each(|wire| assert!(wire.line().starts_with("220 ")));
     // All of them dribble, a byte each in turn, while somebody has work to do.
@@ -122,9 +138,8 @@ fn a_crowd_of_slow_peers_and_one_too_many() {
     server.assert_alive(BOB);
 }
 
-#[test]
-fn half_closed_connections_get_their_replies() {
-    let server = server();
+fn half_closed_connections_get_their_replies(on: On) {
+    let server = server(on);
     let mut wire = Wire::connect(server.address("smtp"));
     let text = message::stuffed(&message::message("half", 200_000));
     let mut all = b"EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n".to_vec();
@@ -161,9 +176,8 @@ fn half_closed_connections_get_their_replies() {
     server.mailbox_of(BOB, 1);
 }
 
-#[test]
-fn ten_thousand_lines_at_once() {
-    let server = server();
+fn ten_thousand_lines_at_once(on: On) {
+    let server = server(on);
     let before = warm_peak(&server);
     let mut smtp = server.smtp();
     smtp.send(&b"NOOP\r\n".repeat(10_000));
@@ -192,9 +206,8 @@ fn ten_thousand_lines_at_once() {
     assert!(rise < RISE, "+{rise} KiB");
 }
 
-#[test]
-fn giant_lines_are_swallowed_in_bounded_memory() {
-    let server = server();
+fn giant_lines_are_swallowed_in_bounded_memory(on: On) {
+    let server = server(on);
     let before = warm_peak(&server);
     let line = vec![b'x'; 1 << 20];
     for (listener, refusal) in [("smtp", "500 "), ("submission", "500 "), ("pop3", "-ERR ")] {
@@ -221,11 +234,10 @@ fn giant_lines_are_swallowed_in_bounded_memory() {
     assert!(rise < RISE, "+{rise} KiB");
 }
 
-#[test]
-fn a_message_beyond_the_limit_is_refused_by_its_word_and_by_its_deed() {
-    let mut server = server();
+fn a_message_beyond_the_limit_is_refused_by_its_word_and_by_its_deed(on: On) {
+    let mut server = server(on);
     server.stop();
-    server.configure(|text| text.replace("message_size = \"50MB\"", "message_size = \"1MB\""));
+    server.edit("message_size = \"50MB\"", "message_size = \"1MB\"");
     server.serve();
     let mut smtp = server.smtp();
     smtp.smtp("MAIL FROM:<a@b.example> SIZE=1048577", 552);
@@ -245,9 +257,8 @@ fn a_message_beyond_the_limit_is_refused_by_its_word_and_by_its_deed() {
     server.assert_alive(BOB);
 }
 
-#[test]
-fn nothing_is_carried_over_into_tls() {
-    let server = server();
+fn nothing_is_carried_over_into_tls(on: On) {
+    let server = server(on);
     for (listener, hello, command) in [("smtp", "EHLO x\r\n", "STARTTLS"), ("pop3", "NOOP\r\n", "STLS")] {
         let mut wire = server.connect(listener);
         wire.send(hello.as_bytes());
@@ -269,9 +280,8 @@ fn nothing_is_carried_over_into_tls() {
     server.assert_alive(BOB);
 }
 
-#[test]
-fn only_the_strict_end_ends_a_message() {
-    let server = server();
+fn only_the_strict_end_ends_a_message(on: On) {
+    let server = server(on);
     let ends: [&[u8]; 6] = [b"\n.\n", b"\r\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r\r\n", b"\r\n\0.\r\n"];
     for end in ends {
         let mut smtp = server.smtp();
@@ -293,9 +303,8 @@ fn only_the_strict_end_ends_a_message() {
     }
 }
 
-#[test]
-fn nobody_relays_through_us() {
-    let server = server();
+fn nobody_relays_through_us(on: On) {
+    let server = server(on);
     let mut smtp = server.smtp();
     for recipient in [
         "<victim@elsewhere.example>",
@@ -314,9 +323,8 @@ fn nobody_relays_through_us() {
     assert!(server.queue().is_empty());
 }
 
-#[test]
-fn peers_that_never_read_cost_little() {
-    let server = server();
+fn peers_that_never_read_cost_little(on: On) {
+    let server = server(on);
     server.smtp().deliver("a@b.example", &[BOB], &message::message("large", 20 << 20));
     server.mailbox_of(BOB, 1);
     let before = warm_peak(&server);
@@ -339,18 +347,12 @@ fn peers_that_never_read_cost_little() {
     assert!(rise < RISE, "+{rise} KiB");
     drop(deaf);
     drop(pop);
-    until("the mailbox is free again", || {
-        let mut next = server.connect("pop3");
-        next.pop3("USER bob@example.org");
-        next.send(format!("PASS {}\r\n", server.password(BOB)).as_bytes());
-        next.line().starts_with("+OK")
-    });
+    until("the mailbox is free again", || server.try_pop3(BOB).is_ok());
     server.assert_alive(BOB);
 }
 
-#[test]
-fn connections_that_come_and_go_leave_nothing() {
-    let server = server();
+fn connections_that_come_and_go_leave_nothing(on: On) {
+    let server = server(on);
     server.assert_alive(BOB);
     let files = server.open_files();
     for round in 0..10 {
@@ -372,9 +374,8 @@ fn connections_that_come_and_go_leave_nothing() {
     server.assert_alive(BOB);
 }
 
-#[test]
-fn what_strangers_say_does_not_reach_the_log_raw() {
-    let server = server();
+fn what_strangers_say_does_not_reach_the_log_raw(on: On) {
+    let server = server(on);
     let mut pop = server.connect("pop3");
     pop.send(b"USER \x1b[31mred\x07\xff\r\n");
     pop.line();
@@ -388,9 +389,8 @@ fn what_strangers_say_does_not_reach_the_log_raw() {
     assert!(!log.chars().any(|c| c.is_control() && c != '\n'), "{log:?}");
 }
 
-#[test]
-fn a_corrupt_tail_costs_no_other_mail() {
-    let mut server = server();
+fn a_corrupt_tail_costs_no_other_mail(on: On) {
+    let mut server = server(on);
     let sizes = [2_000, 500_000, 3_000];
     let mut smtp = server.smtp();
     for (n, size) in sizes.into_iter().enumerate() {
@@ -409,7 +409,7 @@ fn a_corrupt_tail_costs_no_other_mail() {
         server.mailbox_of(BOB, count).iter().map(|stored| message::name_of(stored)).collect()
     };
     assert_eq!(names(&server, 3), ["m0", "m1", "m2"]);
-    until("the log says so", || server.log().contains("not closed properly"));
+    server.logged("not closed properly");
     // New mail is written over the garbage.
     server.smtp().deliver("a@b.example", &[BOB], &message::message("m3", 50_000));
     assert_eq!(names(&server, 4), ["m0", "m1", "m2", "m3"]);
@@ -421,7 +421,7 @@ fn a_corrupt_tail_costs_no_other_mail() {
     let last = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     std::fs::write(&segment, &bytes[..last - 20_000]).unwrap();
     server.serve();
-    until("the log says so", || server.log().contains("shorter than it was written"));
+    server.logged("shorter than it was written");
     let mut pop = server.pop3(BOB);
     assert_eq!(pop.count(), 4);
     for (n, name) in [(1, "m0"), (2, "m1"), (3, "m2")] {
@@ -436,12 +436,8 @@ fn a_corrupt_tail_costs_no_other_mail() {
     }
     drop(pop);
     server.smtp().deliver("a@b.example", &[BOB], &message::message("m4", 500));
-    until("the mailbox is free", || {
-        let mut pop = server.connect("pop3");
-        pop.pop3(&format!("USER {BOB}"));
-        pop.send(format!("PASS {}\r\n", server.password(BOB)).as_bytes());
-        pop.line().starts_with("+OK") && message::name_of(&pop.multiline("RETR 5")) == "m4"
-    });
+    until("the mailbox is free", || server.try_pop3(BOB).is_ok());
+    assert_eq!(message::name_of(&server.pop3(BOB).multiline("RETR 5")), "m4");
 }
 
 fn last_segment(server: &Server) -> PathBuf {
@@ -450,45 +446,11 @@ fn last_segment(server: &Server) -> PathBuf {
     files.filter(|path| path.metadata().unwrap().len() > 0).max().unwrap()
 }
 
-#[test]
-fn one_folder_has_one_server() {
-    let server = server();
-    let second = server.command(&["serve"]);
-    let said = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert_eq!(second.status.code(), Some(1), "{said}");
-    assert!(said.contains("in use by another pillarbox"), "{said}");
-    assert!(second.stdout.is_empty());
-    server.assert_alive(BOB);
-    // Its control socket is still there.
-    common::text_of(&server.command(&["account", "list"]));
-}
-
-#[test]
-fn a_port_in_use_is_said_with_file_and_line() {
-    let first = server();
-    let second = Server::make("example.net", &["bob"], "");
-    let taken = first.address("pop3");
-    second.configure(|text| text.replacen("127.0.0.1:0", &taken.to_string(), 1));
-    let output = second.command(&["serve"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    let line = std::fs::read_to_string(second.dir().join("pillarbox.toml")).unwrap();
-    let line = line.lines().position(|line| line.contains(&taken.to_string())).unwrap() + 1;
-    assert!(said.contains(&format!("pillarbox.toml:{line}: ")) && said.contains(&taken.to_string()), "{said}");
-    // Nothing is left behind that would stand in the way of the next try.
-    let mut second = second;
-    second.configure(|text| text.replace(&taken.to_string(), "127.0.0.1:0"));
-    second.serve();
-    second.assert_alive(BOB.replace("org", "net").as_str());
-}
-
-#[test]
-fn without_dns_mail_waits_in_the_queue() {
+fn without_dns_mail_waits_in_the_queue(on: On) {
     let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let mut server = Server::make("example.org", &["bob"], "");
-    let address = nobody.local_addr().unwrap();
+    let mut server = Server::make(on, "example.org", &["bob"]);
     // It is bound, and silent.
-    server.configure(|text| common::names::asking(address, text));
+    server.ask(nobody.local_addr().unwrap());
     server.serve();
     server.submission(BOB).deliver(BOB, &["far@remote.example"], b"Subject: waits\r\n\r\nhi\r\n");
     let waits = |least: u64| {
@@ -501,12 +463,12 @@ fn without_dns_mail_waits_in_the_queue() {
     // Meanwhile local mail flows, and nobody is told of a failure.
     server.assert_alive(BOB);
     let id = server.queue()[0]["id"].as_str().unwrap().to_owned();
-    common::text_of(&server.command(&["queue", "remove", &id]));
+    server.ok(&["queue", "remove", &id]);
     assert!(server.queue().is_empty());
 }
 
 /// A server whose data folder is a small file system of its own, seen by the server alone.
-fn cramped(megabytes: u32) -> Option<Server> {
+fn cramped(on: On, megabytes: u32) -> Option<Server> {
     if !rustix::process::geteuid().is_root() {
         println!("SKIPPED full-disk: only root may mount");
         return None;
@@ -515,7 +477,7 @@ fn cramped(megabytes: u32) -> Option<Server> {
         "cp -a \"$0/data\" \"$0/seed\" && mount -t tmpfs -o size={megabytes}m tmpfs \"$0/data\" && \
          cp -a \"$0/seed/.\" \"$0/data\""
     );
-    let mut server = Server::make("example.org", &["bob"], "");
+    let mut server = Server::make(on, "example.org", &["bob"]);
     let try_it = std::process::Command::new("unshare").args(["-m", "sh", "-c", &mount]).arg(server.dir()).output();
     match try_it {
         Ok(output) if output.status.success() => {}
@@ -529,13 +491,16 @@ fn cramped(megabytes: u32) -> Option<Server> {
         }
     }
     std::fs::remove_dir_all(server.dir().join("seed")).unwrap();
-    server.serve_after(&mount);
+    // The shell becomes the server: the process id stays.
+    let mut shell = std::process::Command::new("unshare");
+    shell.args(["-m", "sh", "-c", &format!("{mount} && exec \"$@\"")]).arg(server.dir());
+    shell.arg(common::binary().get_program());
+    server.serve_by(shell);
     Some(server)
 }
 
-#[test]
-fn a_full_disk_refuses_and_recovers() {
-    let Some(server) = cramped(80) else { return };
+fn a_full_disk_refuses_and_recovers(on: On) {
+    let Some(server) = cramped(on, 80) else { return };
     let inside = server.seen_by_it(&server.data());
     let mut kept = 0;
     let mut smtp = server.smtp();
@@ -582,9 +547,8 @@ fn a_full_disk_refuses_and_recovers() {
     stored.iter().for_each(|stored| _ = message::name_of(stored));
 }
 
-#[test]
-fn signals_and_quick_restarts() {
-    let mut server = server();
+fn signals_and_quick_restarts(on: On) {
+    let mut server = server(on);
     for _ in 0..3 {
         // While somebody is connected and does nothing, and somebody is in the middle of a message.
         let mut idle = server.smtp();

@@ -1,22 +1,30 @@
 //! Mail through the real server with clients that were written by others: lettre, async-pop, and, where there is a
 //! Python, its smtplib and poplib.
 
-#![allow(clippy::unwrap_used)] // a test's unwrap is an assertion
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use async_pop::response::types::DataType as _;
 use async_pop::response::uidl::UidlResponse;
-use common::{Server, message, names, until};
 use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{SmtpTransport, Transport as _};
 use pillarbox_core::dns::responder::Zone;
+
+use crate::common::{On, Server, message, names, on_every_runtime, until};
+
+on_every_runtime! {
+    one worker:
+        lettre_submits_to_local_and_remote_domains,
+        lettre_hears_of_wrong_passwords_and_unknown_users,
+        async_pop_fetches_and_deletes,
+        pythons_smtplib_and_poplib;
+    two workers:
+        lettre_submits_to_local_and_remote_domains,
+        pythons_smtplib_and_poplib;
+}
 
 /// lettre's transport to a listener, with TLS as the listener has it, and the login of `account`.
 fn lettre_to(server: &Server, listener: &str, account: &str, mechanism: Mechanism) -> SmtpTransport {
@@ -49,21 +57,21 @@ fn names_in(server: &Server, account: &str, count: usize) -> Vec<String> {
 }
 
 /// amber, which finds birch by the MX record that a name server on loopback has for it.
-fn amber_and_birch() -> (Server, Server) {
-    let birch = Server::start("birch.example", &["carol"], "");
+fn amber_and_birch(on: On) -> (Server, Server) {
+    let birch = Server::start(on, "birch.example", &["carol"]);
     let dns = names::serve([Zone::new("birch.example")
         .mx("birch.example", 10, "mx.birch.example")
         .a("mx.birch.example", [127, 0, 0, 1])]);
-    let mut amber = Server::make("amber.example", &["alice", "bob"], "");
+    let mut amber = Server::make(on, "amber.example", &["alice", "bob"]);
     let port = birch.address("smtp").port();
-    amber.configure(|text| names::asking(dns, text).replace("\nport = 25\n", &format!("\nport = {port}\n")));
+    amber.ask(dns);
+    amber.edit("\nport = 25\n", &format!("\nport = {port}\n"));
     amber.serve();
     (amber, birch)
 }
 
-#[test]
-fn lettre_submits_to_local_and_remote_domains() {
-    let (amber, birch) = amber_and_birch();
+fn lettre_submits_to_local_and_remote_domains(on: On) {
+    let (amber, birch) = amber_and_birch(on);
     let alice = "alice@amber.example";
     let to = ["bob@amber.example", "carol@birch.example"];
     let starttls = lettre_to(&amber, "submission", alice, Mechanism::Plain);
@@ -77,9 +85,8 @@ fn lettre_submits_to_local_and_remote_domains() {
     until("amber's queue is empty", || amber.queue().is_empty());
 }
 
-#[test]
-fn lettre_hears_of_wrong_passwords_and_unknown_users() {
-    let (amber, _birch) = amber_and_birch();
+fn lettre_hears_of_wrong_passwords_and_unknown_users(on: On) {
+    let (amber, _birch) = amber_and_birch(on);
     let alice = "alice@amber.example";
     let text = open_ended("whoever", 200);
     let parameters = TlsParameters::builder("localhost".to_owned()).dangerous_accept_invalid_certs(true);
@@ -102,9 +109,12 @@ fn lettre_hears_of_wrong_passwords_and_unknown_users() {
     assert!(bounce.contains("Action: failed"), "{bounce}");
 }
 
-#[tokio::test]
-async fn async_pop_fetches_and_deletes() {
-    let server = Server::start("example.org", &["bob"], "");
+fn async_pop_fetches_and_deletes(on: On) {
+    let executor = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    executor.block_on(async_pop(&Server::start(on, "example.org", &["bob"])));
+}
+
+async fn async_pop(server: &Server) {
     let bob = "bob@example.org";
     let mut smtp = server.smtp();
     for (name, size) in [("first", 300), ("second", 100_000), ("third", 700_000)] {
@@ -127,21 +137,21 @@ async fn async_pop_fetches_and_deletes() {
     assert!(String::from_utf8_lossy(&top).contains("X-Name: second\r\n"));
     pop.dele(2).await.unwrap();
     pop.quit().await.unwrap();
-    assert_eq!(names_in(&server, bob, 2), ["first", "third"]);
+    assert_eq!(names_in(server, bob, 2), ["first", "third"]);
     let mut again = server.pop3(bob);
     let after = String::from_utf8(again.multiline("UIDL")).unwrap();
     assert_eq!(after, format!("1 {}\r\n2 {}\r\n", before[0], before[2]), "ids stay");
 }
 
-#[test]
-fn pythons_smtplib_and_poplib() {
+fn pythons_smtplib_and_poplib(on: On) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/clients.py");
     assert!(fs::exists(&script).unwrap());
     if Command::new("python3").arg("-c").arg("import smtplib, poplib, ssl").output().is_err() {
         println!("SKIPPED python: there is no python3 here");
         return;
     }
-    let ran = Command::new("python3").arg(script).arg(env!("CARGO_BIN_EXE_pillarbox")).output().unwrap();
+    let ran =
+        Command::new("python3").arg(script).arg(env!("CARGO_BIN_EXE_pillarbox")).args(on.arguments()).output().unwrap();
     let (told, error) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(ran.status.success(), "{told}\n{error}");
 }

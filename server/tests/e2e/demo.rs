@@ -1,28 +1,37 @@
 //! The demonstration, as a user starts it: it verifies itself, says so, and leaves nothing behind.
 
-#![allow(clippy::unwrap_used)]
-
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-fn demo(scratch: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pillarbox"));
+use crate::common::{On, Said, binary, on_every_runtime, pillarbox};
+
+on_every_runtime! {
+    one worker:
+        all_four_steps_are_verified,
+        a_message_of_the_users_own_goes_the_same_way,
+        both_servers_run_on_until_they_are_told_to_stop,
+        an_interruption_half_way_leaves_nothing_behind;
+    two workers:
+        all_four_steps_are_verified;
+}
+
+fn demo(on: On, scratch: &Path, words: &[&str]) -> Command {
+    let mut command = binary();
     // A place of its own, so that what is left behind is seen.
-    command.arg("demo").args(args).env("TMPDIR", scratch).env_remove("NO_COLOR").stdin(Stdio::null());
+    command.arg("demo").args(on.arguments()).args(words).env("TMPDIR", scratch).env_remove("NO_COLOR");
+    command.stdin(Stdio::null());
     command
 }
 
-fn run(args: &[&str]) -> (Output, String, String) {
+fn run(on: On, words: &[&str]) -> Said {
     let scratch = tempfile::tempdir().unwrap();
-    let output = demo(scratch.path(), args).output().unwrap();
+    let said = Said::by(demo(on, scratch.path(), words), "");
     let left: Vec<_> = std::fs::read_dir(scratch.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?} was left behind");
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    (output, out, err)
+    said
 }
 
 /// The lines are there, in this order.
@@ -61,18 +70,16 @@ const STEPS: &[&str] = &[
     "All four steps went as they should",
 ];
 
-#[test]
-fn all_four_steps_are_verified() {
-    let (output, out, err) = run(&["--once"]);
-    assert!(output.status.success(), "{out}\n{err}");
+fn all_four_steps_are_verified(on: On) {
+    let Said { code, out, err } = run(on, &["--once"]);
+    assert_eq!(code, Some(0), "{out}\n{err}");
     in_order(&out, STEPS);
     in_order(&out, &["Käsekuchen am Samstag? 🍰", "C: ..oO(", "with summits.csv, stamp.png"]);
     assert!(!out.contains('\x1b'), "no colours where no terminal is");
     assert_eq!(err, "");
 }
 
-#[test]
-fn a_message_of_the_users_own_goes_the_same_way() {
+fn a_message_of_the_users_own_goes_the_same_way(on: On) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("own.eml");
     // LF, no LF at the end, octets of no charset, dots.
@@ -80,8 +87,8 @@ fn a_message_of_the_users_own_goes_the_same_way() {
     (0..20_000).for_each(|n| text.extend_from_slice(format!("line {n}\n").as_bytes()));
     text.extend_from_slice(b"the end");
     std::fs::write(&file, text).unwrap();
-    let (output, out, err) = run(&["--once", "--message", file.to_str().unwrap()]);
-    assert!(output.status.success(), "{out}\n{err}");
+    let Said { code, out, err } = run(on, &["--once", "--message", file.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{out}\n{err}");
     in_order(&out, STEPS);
     assert!(out.contains("Subject: My own ?[31m"), "nothing in a message moves the cursor");
     assert!(out.contains("more lines"));
@@ -97,8 +104,8 @@ fn what_cannot_be_done_is_said() {
         (&["--once", "--message", "/nonexistent.eml"][..], "cannot read /nonexistent.eml"),
         (&["--once", "--message", file], "its first line is no header field"),
     ] {
-        let (output, out, err) = run(args);
-        assert_eq!(output.status.code(), Some(1), "{out}{err}");
+        let Said { code, out, err } = run(On::default(), args);
+        assert_eq!(code, Some(1), "{out}{err}");
         assert!(err.contains(said), "{err}");
         assert_eq!(out, "");
     }
@@ -109,18 +116,17 @@ fn what_is_not_as_it_should_be_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("loop.eml");
     std::fs::write(&file, "Received: from here\n".repeat(120) + "Subject: Round and round\n\nHello\n").unwrap();
-    let (output, out, err) = run(&["--once", "--message", file.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1), "{out}{err}");
+    let Said { code, out, err } = run(On::default(), &["--once", "--message", file.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{out}{err}");
     let expected = "step 1  To a neighbour: expected mx.amber.example to take the message, but there was: 554 5.4.6";
     assert!(err.contains(expected), "{err}");
     in_order(&out, &["━━ 1  To a neighbour", "more lines of the header", "amber  S: 554 5.4.6"]);
     assert!(!out.contains("✓"));
 }
 
-#[test]
-fn both_servers_run_on_until_they_are_told_to_stop() {
+fn both_servers_run_on_until_they_are_told_to_stop(on: On) {
     let scratch = tempfile::tempdir().unwrap();
-    let mut child = demo(scratch.path(), &[]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = demo(on, scratch.path(), &[]).stdout(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
     // The last line before the servers are left alone.
@@ -130,18 +136,18 @@ fn both_servers_run_on_until_they_are_told_to_stop() {
     in_order(&text, STEPS);
     in_order(&text, &["Ctrl-C", "carol@birch.example", "password ", "send     SMTP", "receive  POP3", "pop3s://"]);
     let dir = text.rsplit_once("--dir ").unwrap().1.trim();
-    let queue = Command::new(env!("CARGO_BIN_EXE_pillarbox")).args(["queue", "list", "--dir", dir]).output().unwrap();
-    assert!(queue.status.success() && queue.stdout.is_empty(), "{queue:?}");
+    let queue = pillarbox(&["queue", "list", "--dir", dir]);
+    assert_eq!((queue.code, queue.out.as_str()), (Some(0), ""), "{queue:?}");
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     out.read_to_string(&mut text).unwrap();
     assert!(child.wait().unwrap().success(), "{text}");
     assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
 
-#[test]
-fn an_interruption_half_way_leaves_nothing_behind() {
+fn an_interruption_half_way_leaves_nothing_behind(on: On) {
     let scratch = tempfile::tempdir().unwrap();
-    let mut child = demo(scratch.path(), &["--once"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        demo(on, scratch.path(), &["--once"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
     while !text.contains("1  To a neighbour") {
@@ -158,7 +164,8 @@ fn an_interruption_half_way_leaves_nothing_behind() {
 #[test]
 fn a_reader_that_goes_away_leaves_nothing_behind() {
     let scratch = tempfile::tempdir().unwrap();
-    let mut child = demo(scratch.path(), &["--once"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        demo(On::default(), scratch.path(), &["--once"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
     while !text.contains("1  To a neighbour") {

@@ -1,16 +1,24 @@
 //! The promise, against the real server: whatever was acknowledged is there after a crash, whole, and once.
 
-#![allow(clippy::unwrap_used)] // a test's unwrap is an assertion
-
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use common::sink::Sink;
-use common::{PATIENCE, Server, message, until};
+use crate::common::sink::Sink;
+use crate::common::{On, PATIENCE, Server, message, on_every_runtime, until};
+
+on_every_runtime! {
+    one worker:
+        a_kill_loses_nothing_acknowledged,
+        a_kill_while_the_queue_delivers_repeats_only_what_was_in_flight,
+        sigterm_under_load_ends_cleanly_and_loses_nothing;
+    two workers:
+        a_kill_loses_nothing_acknowledged,
+        a_kill_while_the_queue_delivers_repeats_only_what_was_in_flight,
+        sigterm_under_load_ends_cleanly_and_loses_nothing;
+}
 
 /// Connections that submit at the same time.
 const CLIENTS: usize = 6;
@@ -76,8 +84,12 @@ fn assert_kept(known: &Known, mailbox: &BTreeMap<String, usize>) {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
-fn route(sink: &Sink) -> String {
-    format!("\n[[route]]\ndomain = \"remote.example\"\nto = \"smtp://{}\"\n", sink.address)
+/// A server that sends mail for remote.example to this address.
+fn server(on: On, remote: SocketAddr) -> Server {
+    let mut server = Server::make(on, "example.org", &["alice", "bob"]);
+    server.route("remote.example", remote);
+    server.serve();
+    server
 }
 
 fn mailbox(server: &Server) -> BTreeMap<String, usize> {
@@ -96,12 +108,10 @@ fn queued(server: &Server) -> BTreeSet<String> {
     names
 }
 
-#[test]
-fn a_kill_loses_nothing_acknowledged() {
+fn a_kill_loses_nothing_acknowledged(on: On) {
     // Nobody listens there any more.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let route = format!("\n[[route]]\ndomain = \"remote.example\"\nto = \"smtp://{closed}\"\n");
-    let mut server = Server::start("example.org", &["alice", "bob"], &route);
+    let mut server = server(on, closed);
     let known = Arc::new(Known::default());
     for round in 0..4 {
         let before = known.count.load(Ordering::SeqCst);
@@ -118,10 +128,9 @@ fn a_kill_loses_nothing_acknowledged() {
     server.assert_alive(BOB);
 }
 
-#[test]
-fn a_kill_while_the_queue_delivers_repeats_only_what_was_in_flight() {
+fn a_kill_while_the_queue_delivers_repeats_only_what_was_in_flight(on: On) {
     let sink = Sink::start();
-    let mut server = Server::start("example.org", &["alice", "bob"], &route(&sink));
+    let mut server = server(on, sink.address);
     let known = Arc::new(Known::default());
     let kills = 3;
     for round in 0..kills {
@@ -139,7 +148,7 @@ fn a_kill_while_the_queue_delivers_repeats_only_what_was_in_flight() {
         // What was on its way when the server was killed is not due for a while.
         let ids: Vec<_> = waiting.iter().map(|row| row["id"].as_str().unwrap()).collect();
         if !ids.is_empty() {
-            server.command(&[&["queue", "retry"], ids.as_slice()].concat());
+            server.run(&[&["queue", "retry"], ids.as_slice()].concat());
         }
         ids.is_empty()
     });
@@ -157,10 +166,9 @@ fn a_kill_while_the_queue_delivers_repeats_only_what_was_in_flight() {
     assert!(arrived.values().all(|count| *count <= 1 + kills));
 }
 
-#[test]
-fn sigterm_under_load_ends_cleanly_and_loses_nothing() {
+fn sigterm_under_load_ends_cleanly_and_loses_nothing(on: On) {
     let sink = Sink::start();
-    let mut server = Server::start("example.org", &["alice", "bob"], &route(&sink));
+    let mut server = server(on, sink.address);
     let known = Arc::new(Known::default());
     for round in 0..2 {
         let before = known.count.load(Ordering::SeqCst);

@@ -20,8 +20,3 @@ pub(crate) fn serve(zones: impl IntoIterator<Item = Zone>) -> SocketAddr {
     });
     address
 }
-
-/// The configuration that asks this name server, and no other.
-pub(crate) fn asking(server: SocketAddr, text: String) -> String {
-    text.replace("\nservers = []\n", &format!("\nservers = [\"{server}\"]\n"))
-}

@@ -2,7 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::run::{Folder, pillarbox};
+use crate::common::{On, Server, on_every_runtime, pillarbox};
+
+on_every_runtime! {
+    one worker: commands_work_with_a_running_server, many_accounts_come_in_pages;
+    two workers: commands_work_with_a_running_server;
+}
 
 #[test]
 fn quickstart_makes_all_that_serve_needs() {
@@ -74,17 +79,17 @@ fn a_quickstart_that_makes_no_sense_makes_nothing() {
 
 #[test]
 fn check_and_serve_name_file_and_line() {
-    let folder = Folder::quickstart("example.org");
-    assert_eq!(folder.run(&["check"]).code, Some(0));
-    folder.edit("cleartext = ", "cleartexte = ");
-    folder.edit("kind = \"tokio\"", "kind = \"tokyo\"");
+    let server = Server::make(On::default(), "example.org", &["alice", "bob"]);
+    assert_eq!(server.run(&["check"]).code, Some(0));
+    server.edit("cleartext = ", "cleartexte = ");
+    server.edit("kind = \"tokio\"", "kind = \"tokyo\"");
     for command in ["check", "serve"] {
-        let said = folder.run(&[command]);
+        let said = server.run(&[command]);
         assert_eq!(said.code, Some(1), "{said:?}");
-        let text = std::fs::read_to_string(folder.file()).unwrap();
+        let text = std::fs::read_to_string(server.file()).unwrap();
         for (key, what) in [("kind =", "did you mean \"tokio\"?"), ("cleartexte", "did you mean cleartext?")] {
             let line = text.lines().position(|line| line.contains(key)).unwrap() + 1;
-            let place = format!("{}:{line}: ", folder.file().display());
+            let place = format!("{}:{line}: ", server.file().display());
             let shown = said.err.lines().find(|line| line.starts_with(&place));
             assert!(shown.is_some_and(|shown| shown.contains(what)), "{place}{what}: {}", said.err);
         }
@@ -96,33 +101,31 @@ fn check_and_serve_name_file_and_line() {
 
 #[test]
 fn commands_work_without_a_server() {
-    commands(&Folder::quickstart("example.org"));
+    commands(&Server::make(On::default(), "example.org", &["alice", "bob"]));
 }
 
-#[test]
-fn commands_work_with_a_running_server() {
-    let folder = Folder::quickstart("example.org");
-    let server = folder.serve();
-    commands(&folder);
+fn commands_work_with_a_running_server(on: On) {
+    let mut server = Server::start(on, "example.org", &["alice", "bob"]);
+    commands(&server);
     server.stop();
-    assert!(folder.ok(&["account", "list"]).contains("carol@example.org\n"), "what it was told is kept");
+    assert!(server.ok(&["account", "list"]).contains("carol@example.org\n"), "what it was told is kept");
 }
 
 /// One story for both.
-fn commands(folder: &Folder) {
+fn commands(server: &Server) {
     let fails = |args: &[&str], code, why: &str| {
-        let said = folder.run(args);
+        let said = server.run(args);
         assert_eq!(said.code, Some(code), "{args:?}: {said:?}");
         assert!(said.err.contains(why), "{args:?}: {}", said.err);
         assert_eq!(said.out, "", "{args:?}");
     };
-    let password = folder.ok(&["account", "add", "carol"]);
+    let password = server.ok(&["account", "add", "carol"]);
     assert_eq!(password.trim_end().len(), 23, "a fresh password stands alone on standard output");
-    assert_ne!(folder.ok(&["account", "passwd", "carol@example.org"]), password);
-    let said = folder.with_input(&["account", "add", "dora", "--password-stdin"], "pass word\r\nmore");
+    assert_ne!(server.ok(&["account", "passwd", "carol@example.org"]), password);
+    let said = server.run_with_input(&["account", "add", "dora", "--password-stdin"], "pass word\r\nmore");
     assert_eq!((said.code, said.out.as_str()), (Some(0), ""), "{said:?}");
     assert_eq!(
-        folder.ok(&["account", "list"]),
+        server.ok(&["account", "list"]),
         "alice@example.org\nbob@example.org\ncarol@example.org\ndora@example.org\n"
     );
     fails(&["account", "add", "carol"], 1, "carol@example.org exists already");
@@ -130,43 +133,41 @@ fn commands(folder: &Folder) {
     fails(&["account", "add", "car ol@example.org"], 2, "is not an address");
     fails(&["account", "add", "eve", "--password-stdin"], 2, "the password on standard input is empty");
     fails(&["account", "passwd", "nobody"], 1, "there is no account nobody@example.org");
-    folder.ok(&["account", "remove", "dora"]);
+    server.ok(&["account", "remove", "dora"]);
     fails(&["account", "remove", "dora"], 1, "there is no account dora@example.org");
 
-    folder.ok(&["alias", "add", "team", "alice", "bob@example.org", "x@other.example"]);
-    folder.ok(&["alias", "add", "sales@example.org", "team"]);
+    server.ok(&["alias", "add", "team", "alice", "bob@example.org", "x@other.example"]);
+    server.ok(&["alias", "add", "sales@example.org", "team"]);
     let aliases = "postmaster@example.org alice@example.org\nsales@example.org team@example.org\n\
                    team@example.org alice@example.org bob@example.org x@other.example\n";
-    assert_eq!(folder.ok(&["alias", "list"]), aliases);
-    folder.ok(&["alias", "add", "team", "bob"]);
-    folder.ok(&["alias", "remove", "sales"]);
+    assert_eq!(server.ok(&["alias", "list"]), aliases);
+    server.ok(&["alias", "add", "team", "bob"]);
+    server.ok(&["alias", "remove", "sales"]);
     let aliases = "postmaster@example.org alice@example.org\nteam@example.org bob@example.org\n";
-    assert_eq!(folder.ok(&["alias", "list"]), aliases);
+    assert_eq!(server.ok(&["alias", "list"]), aliases);
     fails(&["alias", "remove", "sales"], 1, "there is no alias sales@example.org");
     fails(&["alias", "add", "alice", "bob"], 1, "alice@example.org is an account");
     fails(&["alias", "add", "x@other.example", "bob"], 1, "not a domain of this server");
     fails(&["alias", "add", "lonely"], 2, "TARGET");
     fails(&["account", "add", "team"], 1, "exists already");
 
-    assert_eq!(folder.ok(&["queue", "list"]), "");
-    assert_eq!(folder.ok(&["queue", "list", "--json"]), "");
+    assert_eq!(server.ok(&["queue", "list"]), "");
+    assert_eq!(server.ok(&["queue", "list", "--json"]), "");
     for command in ["show", "retry", "remove"] {
         fails(&["queue", command, "x1"], 2, "not an id");
         fails(&["queue", command], 2, "ID");
     }
     fails(&["queue", "show", "1-ff"], 1, "not in the queue (any more): 1-ff");
-    assert_eq!(folder.run(&["queue", "remove", "1-ff"]).code, Some(1));
+    assert_eq!(server.run(&["queue", "remove", "1-ff"]).code, Some(1));
 }
 
-#[test]
-fn many_accounts_come_in_pages() {
-    let folder = Folder::quickstart("example.org");
-    let server = folder.serve();
+fn many_accounts_come_in_pages(on: On) {
+    let mut server = Server::start(on, "example.org", &["alice"]);
     for number in 0..120 {
-        folder.ok(&["alias", "add", &format!("alias-{number:03}"), "alice"]);
+        server.ok(&["alias", "add", &format!("alias-{number:03}"), "alice"]);
     }
-    let lines = folder.ok(&["alias", "list"]);
+    let lines = server.ok(&["alias", "list"]);
     assert_eq!(lines.lines().count(), 121);
     server.stop();
-    assert_eq!(folder.ok(&["alias", "list"]), lines, "the same, whoever is asked");
+    assert_eq!(server.ok(&["alias", "list"]), lines, "the same, whoever is asked");
 }
