@@ -17,7 +17,7 @@ use pillarbox_runtime::{
 };
 use pillarbox_store::{DiskStore, OpenError};
 
-use crate::config::{self, Config, Runtime};
+use crate::config::{Config, Runtime};
 use crate::failure::Failure;
 
 /// The control socket's name in the data folder.
@@ -68,7 +68,7 @@ impl Instance {
         listeners.push(Listener::Unix(control));
         let plan = Plan {
             config: Arc::new(node_config(config, options.tap)),
-            workers: workers(config.workers)?,
+            workers: config.workers.count(),
             store: Arc::clone(&store) as Arc<_>,
             events: options.events,
             listeners,
@@ -104,15 +104,6 @@ fn run(runtime: Runtime) -> Run {
         Runtime::Tokio => pillarbox_tokio::run,
         Runtime::Smol => pillarbox_smol::run,
         Runtime::Blocking => pillarbox_blocking::run,
-    }
-}
-
-/// How many workers: the queue has one owner still.
-fn workers(workers: config::Workers) -> Result<u16, Failure> {
-    match workers {
-        config::Workers::OneACore => Ok(1),
-        workers if workers.count() == 1 => Ok(1),
-        _ => Err(Failure::new("more than one worker is not built yet: use 1")),
     }
 }
 
