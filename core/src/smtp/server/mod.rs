@@ -73,7 +73,7 @@
 //! # Driving it
 //!
 //! All it needs is a loop. This one has no socket and no clock: the bytes are a string, and the time stands still. The
-//! example `smtp_sink` is the same with both.
+//! examples `sink_*` are the same with both, on plain threads and on several runtimes.
 //!
 //! ```
 //! use std::sync::Arc;
