@@ -87,6 +87,7 @@ pub mod message;
 pub mod node;
 pub mod ops;
 pub mod outbox;
+mod pace;
 pub mod pop3;
 pub mod queue;
 pub mod router;

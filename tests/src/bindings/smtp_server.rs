@@ -8,7 +8,7 @@
 //! | `cleartext=yes` | AUTH may cross a connection without TLS; `no` |
 //! | `implicit=yes` | TLS is up from the start |
 //! | `message_size=N` | the largest message in octets; 1,000,000 |
-//! | `line=N recipients=N questions=N received=N header=N transactions=N` | bounds |
+//! | `line=N recipients=N questions=N received=N header=N transactions=N overrun=N` | bounds |
 //!
 //! The peer is 192.0.2.7.
 //!
@@ -75,6 +75,7 @@ impl Subject for SmtpServer {
             "received",
             "header",
             "transactions",
+            "overrun",
         ])?;
         let standard = Limits::default();
         let limits = Limits {
@@ -85,6 +86,7 @@ impl Subject for SmtpServer {
             received: settings.value("received", standard.received)?,
             header: settings.value("header", standard.header)?,
             transactions: settings.value("transactions", standard.transactions)?,
+            overrun: settings.value("overrun", standard.overrun)?,
             ..standard
         };
         let config = Config {

@@ -37,6 +37,11 @@ pub struct Limits {
     pub login_timeout: Duration,
     /// From the greeting to the login, whatever else is said: CAPA does not hold a connection for ever.
     pub login_total: Duration,
+    /// Waiting for the client to read, all in all until it has caught up, before its pace is looked at: an octet every
+    /// nine minutes does not hold a maildrop for years.
+    pub read_grace: Duration,
+    /// Octets a second that the client must read beyond `read_grace`. At least 1.
+    pub read_rate: u64,
 }
 
 impl Default for Limits {
@@ -47,6 +52,8 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(600),
             login_timeout: Duration::from_secs(60),
             login_total: Duration::from_secs(300),
+            read_grace: Duration::from_secs(600),
+            read_rate: 1024,
         }
     }
 }

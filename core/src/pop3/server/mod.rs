@@ -25,8 +25,8 @@
 //! | Authenticating | nothing | [`AuthenticateAnswer`] | `answer_timeout`: `[SYS/TEMP]`, AUTHORIZATION |
 //! | Opening | nothing | [`OpenAnswer`] | `answer_timeout`: `[SYS/TEMP]`, over |
 //! | TRANSACTION | CAPA, STAT, LIST, UIDL, RETR, TOP, DELE, NOOP, RSET, QUIT | a command | `idle_timeout`: over, nothing deleted |
-//! | Listing | nothing | room in `tx` | `idle_timeout`: over |
-//! | Sending | nothing | [`ReadAnswer`], room in `tx` | `answer_timeout`: `[SYS/TEMP]`, or over if a part is out |
+//! | Listing | nothing | room in `tx` | `idle_timeout`, `read_grace` and `read_rate`: over |
+//! | Sending | nothing | [`ReadAnswer`], room in `tx` | `answer_timeout`: `[SYS/TEMP]`, or over if a part is out; for room as Listing |
 //! | Committing | nothing | [`CommitAnswer`] | `commit_timeout`: over, without a reply |
 //!
 //! Pipelined commands stay in `rx` until it is their turn, so they run in order by construction.
@@ -61,6 +61,7 @@ use self::reply::Column;
 use self::transfer::{Progress, Transfer};
 use crate::line::LineReader;
 use crate::outbox::Outbox;
+use crate::pace::Pace;
 use crate::sasl::Exchange;
 use crate::session::{Answer, Close, End, Layer, LayerInfo, SecretSpan, Session, Step, Wait, WaitingOn};
 use crate::ticket::{Misuse, SessionId, Ticket, Tickets};
@@ -93,6 +94,8 @@ pub struct Server {
     active: Mono,
     /// Bytes that had left `tx` when we began to wait for room in it.
     stalled: Option<u64>,
+    /// How fast the peer reads, since it last had read all that there was.
+    pace: Pace,
 }
 
 #[derive(Debug)]
@@ -165,6 +168,7 @@ impl Server {
             begun: Mono::default(),
             active: Mono::default(),
             stalled: None,
+            pace: Pace::default(),
         }
     }
 
@@ -347,12 +351,15 @@ impl Server {
     }
 
     fn wait_for_peer(&mut self, now: Now, rx: &BytesMut) -> Turn {
+        self.pace = Pace::default();
         let until = self.idle_until();
         if now.mono < until { self.wait(WaitingOn::Peer, until, rx) } else { self.end(End::Timeout) }
     }
 
     fn wait_for_room(&mut self, now: Now, rx: &BytesMut, tx: &Outbox) -> Turn {
-        let until = self.idle_until();
+        let limits = &self.config.limits;
+        let (since, patience) = self.pace.wait(now.mono, limits.read_grace, limits.read_rate);
+        let until = self.idle_until().min(since.after(patience));
         if now.mono >= until {
             return self.end(End::Timeout);
         }
@@ -387,8 +394,11 @@ impl Session for Server {
 
     fn poll(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Step<Action> {
         self.secrets.clear();
-        if self.stalled.take().is_some_and(|before| left(tx) != before) {
+        if let Some(before) = self.stalled.take()
+            && left(tx) != before
+        {
             self.active = now.mono;
+            self.pace.moved(left(tx) - before, now.mono);
         }
         if self.closing == Closing::Broken && !matches!(self.state, State::Over(_)) {
             self.state = State::Over(End::Broken);

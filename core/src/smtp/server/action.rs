@@ -90,6 +90,9 @@ pub struct Limits {
     /// Octets a second that a message must come with beyond `data_grace`. Time in which the host holds it up does not
     /// count. At least 1.
     pub data_rate: u64,
+    /// Octets beyond the largest message that a refused one is read on for, since its reply is due at its end; then it
+    /// has none, and the refusal is said at once. As much again as most servers take at all.
+    pub overrun: u64,
 }
 
 impl Default for Limits {
@@ -108,6 +111,7 @@ impl Default for Limits {
             message_gap: Duration::from_secs(1800),
             data_grace: Duration::from_secs(600),
             data_rate: 1024,
+            overrun: 50_000_000,
         }
     }
 }

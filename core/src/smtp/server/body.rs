@@ -2,18 +2,18 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use core::fmt::Write as _;
-use core::time::Duration;
 
 use super::action::{Action, Limits};
-use super::machine::{Asked, Server, State};
+use super::machine::{Asked, Chunk, Server, State};
 use super::{replies, trace};
 use crate::line::Strict;
 use crate::line::dot::{Piece, Unstuff};
 use crate::message::{HeaderFault, HeaderScanner};
 use crate::outbox::Outbox;
+use crate::pace::Pace;
 use crate::session::{End, Step, Wait, WaitingOn};
 use crate::smtp::Reply;
-use crate::time::{Mono, Now};
+use crate::time::Now;
 
 /// What is known of the message that is coming in.
 #[derive(Debug)]
@@ -27,18 +27,8 @@ pub(super) struct Body {
     pub(super) staged: bool,
     /// A BDAT was taken.
     pub(super) chunked: bool,
+    /// How fast it comes.
     pub(super) pace: Pace,
-}
-
-/// How fast it comes.
-#[derive(Debug, Default)]
-pub(super) struct Pace {
-    /// Octets on the wire.
-    received: u64,
-    /// How long we waited for them.
-    waited: Duration,
-    /// Since when we wait for the next one.
-    since: Option<Mono>,
 }
 
 impl Body {
@@ -55,30 +45,22 @@ impl Body {
     }
 }
 
-impl Pace {
-    fn took(&mut self, n: usize, now: Mono) {
-        self.received = self.received.saturating_add(n as u64);
-        if let Some(since) = self.since.take() {
-            self.waited = self.waited.saturating_add(now - since);
-        }
-    }
-
-    /// How much longer what has come so far is worth waiting for more of it.
-    fn left(&self, limits: &Limits) -> Duration {
-        let earned = Duration::from_secs(self.received / limits.data_rate.max(1));
-        limits.data_grace.saturating_add(earned).saturating_sub(self.waited)
-    }
-}
-
 impl Server {
     /// Behind 354.
     pub(super) fn data(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Option<Step<Action>> {
         if let Some(wait) = self.window_is_full() {
             return Some(wait);
         }
+        if self.has_no_end() {
+            return self.give_up(tx);
+        }
         let (before, buffer) = (rx.len(), rx.capacity());
         let piece = self.body.unstuff.next(rx, self.config.limits.session.chunk);
         self.consumed(before - rx.len(), now);
+        if self.has_no_end() {
+            // Its end may stand in what was just read; it came too late.
+            return self.give_up(tx);
+        }
         match piece {
             Some(Piece::Body(bytes)) => self.take(own(bytes, buffer), now),
             Some(Piece::Fault(fault)) => {
@@ -97,6 +79,9 @@ impl Server {
     pub(super) fn chunk(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Option<Step<Action>> {
         if let Some(wait) = self.window_is_full() {
             return Some(wait);
+        }
+        if self.has_no_end() {
+            return self.give_up(tx);
         }
         let State::Chunk(chunk) = &mut self.state else { return None };
         if chunk.left == 0 {
@@ -234,8 +219,9 @@ impl Server {
         if self.eof {
             return self.end(End::Eof);
         }
-        let timeout = self.config.limits.data_timeout.min(self.body.pace.left(&self.config.limits));
-        self.body.pace.since.get_or_insert(now.mono);
+        let limits = &self.config.limits;
+        let (_, patience) = self.body.pace.wait(now.mono, limits.data_grace, limits.data_rate);
+        let timeout = limits.data_timeout.min(patience);
         self.wait_for_peer(now, timeout, tx)
     }
 
@@ -243,8 +229,25 @@ impl Server {
         self.lines.count(n);
         if n > 0 {
             self.patience = None;
-            self.body.pace.took(n, now.mono);
+            self.body.pace.moved(n as u64, now.mono);
         }
+    }
+
+    /// It is refused, and goes on for too long.
+    fn has_no_end(&self) -> bool {
+        let doomed = matches!(&self.state, State::Chunk(Chunk { doomed: Some(_), .. }));
+        let most = self.config.message_size.saturating_add(self.config.limits.overrun);
+        (doomed || self.body.refusal.is_some()) && self.body.pace.octets() > most
+    }
+
+    /// Says the refusal without waiting for the message's end any longer, and hangs up.
+    fn give_up(&mut self, tx: &mut Outbox) -> Option<Step<Action>> {
+        let doomed = match &mut self.state {
+            State::Chunk(chunk) => chunk.doomed.take(),
+            _ => None,
+        };
+        let reply = doomed.or_else(|| self.body.refusal.take()).unwrap_or(replies::TOO_BIG);
+        self.hang_up(reply, End::Refused, tx)
     }
 }
 

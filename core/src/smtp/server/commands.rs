@@ -8,11 +8,12 @@ use bytes::{Bytes, BytesMut};
 use zeroize::Zeroize as _;
 
 use super::action::{Action, ClientInfo, Service, Transaction, TransactionId};
-use super::body::{Body, Pace};
+use super::body::Body;
 use super::machine::{Asked, Chunk, Server, Slot, State};
 use super::replies;
 use crate::line::Scan;
 use crate::outbox::Outbox;
+use crate::pace::Pace;
 use crate::sasl::{Exchange, Failure, Mechanism, Turn};
 use crate::session::{End, Step};
 use crate::smtp::address::{Address, Path};

@@ -315,7 +315,7 @@ impl Server {
     }
 
     /// Says `reply`, and that was it.
-    fn hang_up(&mut self, reply: Reply, end: End, tx: &mut Outbox) -> Option<Step<Action>> {
+    pub(super) fn hang_up(&mut self, reply: Reply, end: End, tx: &mut Outbox) -> Option<Step<Action>> {
         self.say(reply, tx);
         self.end(end)
     }

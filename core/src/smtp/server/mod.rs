@@ -28,6 +28,7 @@
 //! | `message_gap` | greeting or end of a message to the next one | 354, BDAT |
 //! | `data_timeout` | one wait for octets of a message; for room in `tx` | an octet |
 //! | `data_grace`, `data_rate` | all waits for one message together | its end |
+//! | `overrun`, in octets | a message that is refused already | its end |
 //! | `answer_timeout` | the host's answer about a recipient or a login | 451, 454 |
 //! | `commit_timeout` | the host's answer to a chunk or a commit | no word: [`End::Unconfirmed`](crate::End::Unconfirmed) |
 //!
