@@ -114,6 +114,9 @@ impl fmt::Debug for Delivery {
 pub struct Limits {
     /// Sessions polled in one turn before `More`: bytes must be moved, too.
     pub sessions_per_turn: usize,
+    /// Actions of one session in a row, before others have their turn; at least 1. Its own budget of steps begins anew
+    /// with each action, so that alone would let it run through all that it has read.
+    pub actions_per_session: usize,
     /// A body up to this many bytes stays in memory and travels inside the op; a larger one is staged.
     pub inline_body: usize,
     /// Bytes of such bodies in the whole server; when a node's part of them is used up, further bodies are staged from their first chunk.
@@ -137,6 +140,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions_per_turn: 64,
+            actions_per_session: 32,
             inline_body: 256 * 1024,
             inline_bodies: 64 * 1024 * 1024,
             recipients: 1_000,

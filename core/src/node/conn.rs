@@ -112,41 +112,42 @@ impl Conn {
         }
     }
 
-    /// Runs the session until it waits.
+    /// Runs the session until it waits, or has acted enough for now.
     pub(super) fn run(&mut self, shared: &mut Shared, now: Now) -> Pause {
+        for _ in 0..shared.config.limits.actions_per_session.max(1) {
+            if let Err(pause) = self.step(shared, now) {
+                return pause;
+            }
+        }
+        Pause::More
+    }
+
+    /// One action of the session, carried out; or why there is none.
+    fn step(&mut self, shared: &mut Shared, now: Now) -> Result<(), Pause> {
         let (rx, tx) = (&mut self.rx, &mut self.tx);
         match &mut self.speaker {
-            Speaker::Reception(session) => loop {
-                match pause(session.channel.poll(now, rx, tx)) {
-                    Ok(action) => session.act(shared, now.wall, action),
-                    Err(pause) => return pause,
-                }
-            },
-            Speaker::Maildrop(session) => loop {
-                match pause(session.channel.poll(now, rx, tx)) {
-                    Ok(action) => session.act(shared, action),
-                    Err(pause) => return pause,
-                }
-            },
-            Speaker::Outgoing(session) => loop {
-                match pause(session.channel.poll(now, rx, tx)) {
-                    Ok(action) => session.act(shared, action),
-                    Err(pause) => return pause,
-                }
-            },
-            Speaker::Operator(session) => loop {
-                match pause(session.channel.poll(now, rx, tx)) {
-                    Ok(action) => session.act(shared, action),
-                    Err(pause) => return pause,
-                }
-            },
-            Speaker::Lookup(lookup) => loop {
-                match pause(lookup.channel.poll(now, rx, tx)) {
-                    Ok(StreamAnswer(message)) => lookup.answer(shared, now, Some(message)),
-                    Err(pause) => return pause,
-                }
-            },
+            Speaker::Reception(session) => {
+                let action = action(session.channel.poll(now, rx, tx))?;
+                session.act(shared, now.wall, action);
+            }
+            Speaker::Maildrop(session) => {
+                let action = action(session.channel.poll(now, rx, tx))?;
+                session.act(shared, action);
+            }
+            Speaker::Outgoing(session) => {
+                let action = action(session.channel.poll(now, rx, tx))?;
+                session.act(shared, action);
+            }
+            Speaker::Operator(session) => {
+                let action = action(session.channel.poll(now, rx, tx))?;
+                session.act(shared, action);
+            }
+            Speaker::Lookup(lookup) => {
+                let StreamAnswer(message) = action(lookup.channel.poll(now, rx, tx))?;
+                lookup.answer(shared, now, Some(message));
+            }
         }
+        Ok(())
     }
 
     /// Tells the session that its connection ends.
@@ -182,7 +183,7 @@ impl Conn {
 }
 
 /// An action, or why there is none.
-fn pause<A>(step: Step<A, Infallible>) -> Result<A, Pause> {
+fn action<A>(step: Step<A, Infallible>) -> Result<A, Pause> {
     match step {
         Step::Act(action) => Ok(action),
         Step::More => Err(Pause::More),
