@@ -21,31 +21,31 @@ fn no_machine_is_forgotten() {
     assert_eq!(machines, MACHINES);
 }
 
-pub(crate) fn smtp_server(run: Run) {
+pub(crate) fn dialogues_smtp_server(run: Run) {
     play::<bindings::SmtpServer>(run, "smtp-server");
 }
 
-pub(crate) fn smtp_client(run: Run) {
+pub(crate) fn dialogues_smtp_client(run: Run) {
     play::<bindings::SmtpClient>(run, "smtp-client");
 }
 
-pub(crate) fn pop3_server(run: Run) {
+pub(crate) fn dialogues_pop3_server(run: Run) {
     play::<bindings::Pop3Server>(run, "pop3-server");
 }
 
-pub(crate) fn pop3_client(run: Run) {
+pub(crate) fn dialogues_pop3_client(run: Run) {
     play::<bindings::Pop3Client>(run, "pop3-client");
 }
 
-pub(crate) fn control_server(run: Run) {
+pub(crate) fn dialogues_control_server(run: Run) {
     play::<bindings::ControlServer>(run, "control-server");
 }
 
-pub(crate) fn control_client(run: Run) {
+pub(crate) fn dialogues_control_client(run: Run) {
     play::<bindings::ControlClient>(run, "control-client");
 }
 
-pub(crate) fn dns_stream(run: Run) {
+pub(crate) fn dialogues_dns_stream(run: Run) {
     play::<bindings::DnsStream>(run, "dns-stream");
 }
 

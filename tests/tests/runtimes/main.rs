@@ -1,24 +1,33 @@
 //! What holds on every runtime: each test here is run on all of them.
 //!
-//! A file has functions that take a runtime; a line below makes tests of them: `tokio::dialogues_smtp_server`.
+//! A file has functions that take a runtime, and the list below makes tests of them: `tokio::relay_over_tcp_dns`. A new
+//! protocol joins by its file and a line.
+
+#![allow(clippy::unwrap_used)]
 
 mod dialogues;
+mod ends;
+mod mail;
+mod names;
+mod provider;
+mod talk;
+mod workers;
 
 use pillarbox_runtime::Run;
 
-/// Makes a test of each function, on each runtime.
+/// Makes a test of each function of a file, on each runtime.
 macro_rules! on_each_runtime {
-    ($($file:ident: $($name:ident $function:ident),+ $(,)?;)+) => {
-        on_each_runtime!(@tokio pillarbox_tokio::run, $($($file $name $function)+)+);
-        on_each_runtime!(@smol pillarbox_smol::run, $($($file $name $function)+)+);
-        on_each_runtime!(@blocking pillarbox_blocking::run, $($($file $name $function)+)+);
+    ($($file:ident: $($function:ident),+ $(,)?;)+) => {
+        on_each_runtime!(@tokio pillarbox_tokio::run, $($($file $function)+)+);
+        on_each_runtime!(@smol pillarbox_smol::run, $($($file $function)+)+);
+        on_each_runtime!(@blocking pillarbox_blocking::run, $($($file $function)+)+);
     };
-    (@$runtime:ident $run:expr, $($file:ident $name:ident $function:ident)+) => {
+    (@$runtime:ident $run:expr, $($file:ident $function:ident)+) => {
         mod $runtime {
             const RUN: super::Run = $run;
             $(
                 #[test]
-                fn $name() {
+                fn $function() {
                     crate::$file::$function(RUN);
                 }
             )+
@@ -28,11 +37,14 @@ macro_rules! on_each_runtime {
 
 on_each_runtime! {
     dialogues:
-        dialogues_smtp_server smtp_server,
-        dialogues_smtp_client smtp_client,
-        dialogues_pop3_server pop3_server,
-        dialogues_pop3_client pop3_client,
-        dialogues_control_server control_server,
-        dialogues_control_client control_client,
-        dialogues_dns_stream dns_stream;
+        dialogues_smtp_server, dialogues_smtp_client, dialogues_pop3_server, dialogues_pop3_client,
+        dialogues_control_server, dialogues_control_client, dialogues_dns_stream;
+    mail:
+        to_a_mailbox, submission_over_tls, relay_over_udp_dns, relay_over_tcp_dns, next_hop_comes_back,
+        restart_delivers_what_was_queued, refused_dial_goes_elsewhere, large_message;
+    ends:
+        drain, drain_cuts_off, vanished_in_data, last_word_is_heard, half_closed_peer_hears_all, crowd,
+        crowd_from_one_address;
+    workers:
+        two_workers, eight_workers_drain;
 }

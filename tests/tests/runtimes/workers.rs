@@ -1,0 +1,67 @@
+//! Several workers, one server.
+
+use std::collections::BTreeSet;
+
+use pillarbox_core::node::Event;
+use pillarbox_runtime::Run;
+
+use crate::names::Names;
+use crate::provider::Opening;
+use crate::talk::Talk;
+
+const MESSAGE: &[u8] = b"Subject: hello\r\n\r\nHello, world\r\n";
+
+/// Connections spread, mail that comes in by one goes out by another, and a maildrop is locked on all.
+pub(crate) fn two_workers(run: Run) {
+    let birch = Opening::new("birch.example").workers(2).accounts(&["carol"]).on(run);
+    let names = Names::serve([birch.zone("birch.example")]);
+    let amber = Opening::new("amber.example")
+        .workers(2)
+        .delivers(names.address, birch.smtp.port())
+        .accounts(&["alice", "bob"])
+        .on(run);
+
+    // Each goes to the worker that has fewer.
+    let mut clients = [(); 4].map(|()| Talk::submission(amber.submission, "alice"));
+    let workers = amber.heard.until("four sessions", |events| {
+        let opened: Vec<_> = events.iter().filter(|(_, event)| matches!(event, Event::Opened { .. })).collect();
+        (opened.len() >= 4).then(|| opened.iter().map(|(worker, _)| worker.clone()).collect::<Vec<_>>())
+    });
+    let one = workers.iter().filter(|worker| **worker == workers[0]).count();
+    assert_eq!((one, workers.iter().collect::<BTreeSet<_>>().len()), (2, 2), "{workers:?}");
+
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.give("alice@amber.example", "carol@birch.example", MESSAGE);
+        client.give("alice@amber.example", "bob@amber.example", MESSAGE);
+        birch.accepted(number + 1);
+    }
+    drop(clients);
+    assert_eq!(birch.fetch("carol").len(), 4);
+
+    // Whichever workers they are on: the second one of each pair is on the other.
+    let (mut first, count) = Talk::maildrop(amber.pop3, "bob");
+    assert_eq!(count, 4);
+    for _ in 0..4 {
+        let mut second = Talk::connect(amber.pop3);
+        second.reply("+OK");
+        second.say("USER bob", "+OK");
+        second.say("PASS bob", "-ERR [IN-USE]");
+    }
+    first.say("QUIT", "+OK");
+    first.ends();
+    assert_eq!(amber.fetch("bob").len(), 4);
+    amber.stop();
+    birch.stop();
+}
+
+/// A server of many workers drains as one.
+pub(crate) fn eight_workers_drain(run: Run) {
+    let amber = Opening::new("amber.example").workers(8).on(run);
+    let clients: Vec<_> = (0..16).map(|_| Talk::smtp(amber.smtp)).collect();
+    amber.drain(std::time::Duration::from_secs(600));
+    for mut client in clients {
+        client.reply("421 4.3.2");
+        client.ends();
+    }
+    amber.join();
+}
