@@ -82,6 +82,7 @@ pub mod control;
 pub mod dns;
 pub mod limits;
 pub mod line;
+pub mod mailbox;
 pub mod message;
 #[cfg(feature = "dns")]
 pub mod node;

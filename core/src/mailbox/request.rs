@@ -1,0 +1,278 @@
+//! What a mail reader asks of the mailboxes of one account, and what it hears.
+//!
+//! One request is one transaction. Where a request concerns many messages, whoever asks cuts it into pages of [`PAGE`],
+//! so that no answer is large and nobody waits long for another's.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::{Change, Entry, FlagSet, Keyword, Keywords, Mailbox, MailboxName, ModSeq, Selected, SpecialUse, UidSet};
+use crate::ops::{EntryId, MailboxId};
+use crate::time::Wall;
+
+/// Messages of one page.
+pub const PAGE: u32 = 1_000;
+
+/// A question about the mailboxes of one account, or a change of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// All mailboxes and subscriptions, in the order of their names. Answer: [`Response::Mailboxes`].
+    List,
+    /// Makes a mailbox, and those above it that are missing. Answer: `Made`, `Exists`, `TooMany`.
+    Create {
+        /// Its name.
+        name: MailboxName,
+        /// What it is for; only one mailbox of an account is for each.
+        special_use: Option<SpecialUse>,
+    },
+    /// Deletes a mailbox with all messages in it. Where others are below it, its name stays (`\Noselect`) until the last
+    /// of them is gone. Answer: `Done`, `NoMailbox`. INBOX is never deleted: `Forbidden`.
+    Delete {
+        /// Its name.
+        name: MailboxName,
+    },
+    /// Renames a mailbox and those below it. INBOX moves its messages into the new mailbox, and stays. Answer: `Done`,
+    /// `NoMailbox`, `Exists`, `Forbidden` (below itself, or a name becomes too long).
+    Rename {
+        /// From this name.
+        from: MailboxName,
+        /// To this one.
+        to: MailboxName,
+    },
+    /// Remembers a name as subscribed, or not, whether there is such a mailbox or not. Answer: `Done`, `TooMany`.
+    Subscribe {
+        /// The name.
+        name: MailboxName,
+        /// Subscribed, or no longer.
+        subscribed: bool,
+    },
+    /// SELECT, or EXAMINE when `peek`: only without it what is recent is claimed. Answer: `Selected`, `NoMailbox`.
+    Select {
+        /// Which.
+        name: MailboxName,
+        /// Change nothing.
+        peek: bool,
+    },
+    /// Messages by UID, ascending, [`PAGE`] of them at most; those that are gone are passed over. Answer: `Entries`.
+    Entries {
+        /// Of which mailbox.
+        mailbox: MailboxId,
+        /// Which.
+        uids: UidSet,
+        /// Only what changed after this.
+        changed_since: Option<ModSeq>,
+        /// With [`Entry::structure`].
+        structures: bool,
+    },
+    /// Octets of a message (prefix and body as one), from `offset`, at most `len`; fewer only at the end. Answer: `Bytes`,
+    /// `NoMessage`.
+    Read {
+        /// Which message.
+        entry: EntryId,
+        /// Position of the first octet.
+        offset: u64,
+        /// How many at most.
+        len: usize,
+    },
+    /// What changed after a modseq: flags and new messages by (modseq, UID), [`PAGE`] of them at most, and what is gone.
+    /// Answer: `Changes`.
+    Changes {
+        /// Of which mailbox.
+        mailbox: MailboxId,
+        /// After this modseq.
+        since: ModSeq,
+        /// Go on behind this message of the last page.
+        after: Option<(ModSeq, u32)>,
+    },
+    /// Changes flags of at most [`PAGE`] messages. Answer: `Flagged`, `TooMany` (keywords).
+    Flag {
+        /// In which mailbox.
+        mailbox: MailboxId,
+        /// Of which messages.
+        uids: UidSet,
+        /// How.
+        change: FlagChange,
+        /// Leave alone what changed after this (RFC 7162 §3.1.3).
+        unchanged_since: Option<ModSeq>,
+    },
+    /// Removes messages that have `\Deleted`, [`PAGE`] of them at most. Answer: `Expunged`.
+    Expunge {
+        /// From which mailbox.
+        mailbox: MailboxId,
+        /// Only of these; all when `None`.
+        uids: Option<UidSet>,
+    },
+    /// Files messages in another mailbox as well; all of them or none. Answer: `Copied`, `NoMailbox`, `TooMany`.
+    Copy {
+        /// From which mailbox.
+        mailbox: MailboxId,
+        /// Which; those that are gone are passed over.
+        uids: UidSet,
+        /// Into which.
+        to: MailboxName,
+        /// And remove them here (RFC 6851).
+        remove: bool,
+    },
+    /// Files new messages; all of them or none. Their octets travel beside the request. Answer: `Appended`, `NoMailbox`,
+    /// `TooMany`.
+    Append {
+        /// Into which mailbox.
+        to: MailboxName,
+        /// The messages, in order.
+        messages: Vec<Append>,
+    },
+}
+
+/// A new message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Append {
+    /// Its system flags.
+    pub flags: FlagSet,
+    /// Its keywords.
+    pub keywords: Vec<Keyword>,
+    /// INTERNALDATE; now, when `None`.
+    pub received: Option<Wall>,
+}
+
+/// A change of flags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlagChange {
+    /// How.
+    pub mode: FlagMode,
+    /// System flags.
+    pub flags: FlagSet,
+    /// Keywords; those that are new to the mailbox are added to its list.
+    pub keywords: Vec<Keyword>,
+}
+
+/// How flags are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagMode {
+    /// These are set.
+    Add,
+    /// These are taken away.
+    Remove,
+    /// These are all that is set.
+    Replace,
+}
+
+/// The answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// To `List`.
+    Mailboxes(Arc<[Mailbox]>),
+    /// To `Create`.
+    Made(MailboxId),
+    /// To `Select`.
+    Selected(Selected),
+    /// To `Entries`.
+    Entries {
+        /// The messages.
+        entries: Vec<Entry>,
+        /// The list of keywords that their flags refer to.
+        keywords: Keywords,
+        /// Where to go on: a UID of those asked for that was not looked at; `None` when all were.
+        next: Option<u32>,
+        /// As of which modseq.
+        at: ModSeq,
+    },
+    /// To `Read`.
+    Bytes(Bytes),
+    /// To `Changes`.
+    Changes {
+        /// Flags and new messages.
+        changes: Vec<Change>,
+        /// There are more: ask again behind the last.
+        more: bool,
+        /// What is gone, as of `at`.
+        gone: Gone,
+        /// The list of keywords.
+        keywords: Keywords,
+        /// As of which modseq.
+        at: ModSeq,
+        /// The UID that the next message will get at least.
+        uid_next: u32,
+    },
+    /// To `Flag`.
+    Flagged {
+        /// Messages whose flags are others now, or would be if they had not been so already.
+        changed: Vec<Change>,
+        /// Messages that were left alone because of `unchanged_since`.
+        modified: UidSet,
+        /// The list of keywords.
+        keywords: Keywords,
+        /// As of which modseq.
+        at: ModSeq,
+    },
+    /// To `Expunge`.
+    Expunged {
+        /// What was removed.
+        uids: UidSet,
+        /// There is more to remove.
+        more: bool,
+        /// As of which modseq.
+        at: ModSeq,
+    },
+    /// To `Copy`.
+    Copied {
+        /// UIDVALIDITY of the mailbox they are in now.
+        uid_validity: u32,
+        /// Each old UID with its new one, ascending.
+        uids: Vec<(u32, u32)>,
+        /// When they were removed: as of which modseq of the old mailbox.
+        at: ModSeq,
+    },
+    /// To `Append`.
+    Appended {
+        /// UIDVALIDITY of the mailbox.
+        uid_validity: u32,
+        /// UIDs in the order of the messages.
+        uids: UidSet,
+    },
+    /// It is on disk.
+    Done,
+    /// There is no such mailbox; to `Create` and `Copy`, one that could be made.
+    NoMailbox,
+    /// There is no such message any more.
+    NoMessage,
+    /// There is such a mailbox already.
+    Exists,
+    /// Not with this mailbox, ever.
+    Forbidden,
+    /// There would be more of these than the store's limits allow: mailboxes, subscriptions, keywords, messages, UIDs.
+    TooMany,
+    /// Not now; nothing was changed. There is no room when `full`.
+    Unavailable {
+        /// The disk is full, or a quota.
+        full: bool,
+    },
+}
+
+/// What is gone since a modseq.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// Just these. Some of them may have come and gone meanwhile.
+    These(UidSet),
+    /// That far back nobody remembers: all but these.
+    AllBut(UidSet),
+}
+
+impl Request {
+    /// It changes something: it is never answered by running out of time, since it may have happened.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        match self {
+            Self::List | Self::Select { .. } | Self::Entries { .. } | Self::Read { .. } | Self::Changes { .. } => false,
+            Self::Create { .. }
+            | Self::Delete { .. }
+            | Self::Rename { .. }
+            | Self::Subscribe { .. }
+            | Self::Flag { .. }
+            | Self::Expunge { .. }
+            | Self::Copy { .. }
+            | Self::Append { .. } => true,
+        }
+    }
+}
