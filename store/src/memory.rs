@@ -72,6 +72,7 @@ impl MemoryStore {
                 StoreOp::Stage(op) => state.stage(op).map(StoreReply::Stage),
                 StoreOp::Account(op) => Ok(StoreReply::Account(state.account(op, &self.options))),
                 StoreOp::Maildrop(op) => state.maildrop(op, holder).map(StoreReply::Maildrop),
+                StoreOp::Mailbox(_) => Err(StoreError::Unknown),
                 StoreOp::Queue(op) => state.queue(op, holder, &self.options).map(StoreReply::Queue),
             };
             (reply.unwrap_or_else(StoreReply::Failed), state.hints(asker))

@@ -19,6 +19,7 @@
 mod account;
 mod id;
 mod mail;
+mod mailbox;
 mod maildrop;
 mod notice;
 mod queue;
@@ -27,6 +28,7 @@ mod store;
 pub use account::{AccountOp, AccountReply, Resolution};
 pub use id::{AccountId, BlobId, EmailId, EntryId, Id, LeaseEpoch, LockId, MailboxId, RowId, StageId, ThreadId};
 pub use mail::{Accept, Accepted, Body, Delivery, NewRow, StageOp, StageReply};
+pub use mailbox::{MailboxOp, NewBody};
 pub use maildrop::{MaildropEntry, MaildropOp, MaildropReply};
 pub use notice::{Notice, Notices};
 pub use queue::{Attempted, BUCKETS, Destination, QueueOp, QueueReply, QueueRow, RowState, Settle, bucket};

@@ -5,9 +5,10 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use super::{
-    Accept, Accepted, AccountOp, AccountReply, MaildropOp, MaildropReply, Notice, QueueOp, QueueReply, StageOp,
+    Accept, Accepted, AccountOp, AccountReply, MailboxOp, MaildropOp, MaildropReply, Notice, QueueOp, QueueReply, StageOp,
     StageReply,
 };
+use crate::mailbox::Response;
 
 /// Everything a node asks of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum StoreOp {
     Account(AccountOp),
     /// A POP3 session's maildrop.
     Maildrop(MaildropOp),
+    /// A mail reader's mailboxes.
+    Mailbox(Box<MailboxOp>),
     /// The queue.
     Queue(QueueOp),
 }
@@ -35,6 +38,8 @@ pub enum StoreReply {
     Account(AccountReply),
     /// To `Maildrop`.
     Maildrop(MaildropReply),
+    /// To `Mailbox`.
+    Mailbox(Box<Response>),
     /// To `Queue`.
     Queue(QueueReply),
     /// The op had no effect at all.

@@ -296,7 +296,7 @@ impl Engine {
             }
             StoreOp::Queue(op) => rows::apply(&mut tx, op, sources).map(StoreReply::Queue),
             // These never come here: see `Shared::submit`.
-            StoreOp::Stage(_) | StoreOp::Maildrop(_) => Err(Fail::Op(StoreError::Unknown)),
+            StoreOp::Stage(_) | StoreOp::Maildrop(_) | StoreOp::Mailbox(_) => Err(Fail::Op(StoreError::Unknown)),
         };
         let effects = tx.effects;
         let error = match applied {

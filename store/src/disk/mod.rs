@@ -308,7 +308,7 @@ fn inline_bytes(op: &StoreOp) -> usize {
 
 fn is_read(op: &StoreOp) -> bool {
     match op {
-        StoreOp::Accept(_) | StoreOp::Stage(_) => false,
+        StoreOp::Accept(_) | StoreOp::Stage(_) | StoreOp::Mailbox(_) => false,
         StoreOp::Account(op) => {
             matches!(op, AccountOp::Resolve { .. } | AccountOp::List { .. } | AccountOp::ListAliases { .. })
         }

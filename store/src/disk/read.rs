@@ -70,7 +70,7 @@ impl Reader<'_> {
             }
             StoreOp::Queue(op) => self.queue(op).map(StoreReply::Queue),
             // These never come here: see `Shared::submit`.
-            StoreOp::Accept(_) | StoreOp::Stage(_) | StoreOp::Maildrop(_) => {
+            StoreOp::Accept(_) | StoreOp::Stage(_) | StoreOp::Maildrop(_) | StoreOp::Mailbox(_) => {
                 Ok(StoreReply::Failed(StoreError::Unknown))
             }
         };
