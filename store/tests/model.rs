@@ -300,7 +300,7 @@ impl Blobs {
 fn is_ordered(op: &StoreOp) -> bool {
     match op {
         StoreOp::Accept(_) => true,
-        StoreOp::Stage(_) => false,
+        StoreOp::Stage(_) | StoreOp::Mailbox(_) => false,
         StoreOp::Account(op) => matches!(
             op,
             AccountOp::Add { .. }

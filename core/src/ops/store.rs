@@ -5,8 +5,8 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use super::{
-    Accept, Accepted, AccountOp, AccountReply, MailboxOp, MaildropOp, MaildropReply, Notice, QueueOp, QueueReply, StageOp,
-    StageReply,
+    Accept, Accepted, AccountOp, AccountReply, MailboxOp, MaildropOp, MaildropReply, Notice, QueueOp, QueueReply,
+    StageOp, StageReply,
 };
 use crate::mailbox::Response;
 
