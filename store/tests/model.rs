@@ -1,5 +1,5 @@
-//! The disk store is held to the in-memory one: random ops on both, and every answer must be equal, also across closing
-//! and opening. Blob ids are compared up to renaming; all others must be the same.
+//! The disk store is held to the in-memory one: random ops of several nodes on both, and every answer and every notice
+//! must be equal, also across closing and opening, and when nodes die. Blob ids are compared up to renaming; all others must be the same.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -45,6 +45,10 @@ enum Plan {
     RowRemove(Vec<usize>),
     Clock(i64),
     Reopen,
+    /// The next node does what follows.
+    Turn,
+    /// The node whose turn it is dies, and another takes its place.
+    Die,
 }
 
 #[derive(Clone, Debug)]
@@ -134,6 +138,8 @@ fn plans() -> impl Strategy<Value = Plan> {
         1 => vec(0..20_usize, 0..4).prop_map(Plan::RowRemove),
         2 => (0..1_100_i64).prop_map(Plan::Clock),
         1 => Just(Plan::Reopen),
+        8 => Just(Plan::Turn),
+        1 => Just(Plan::Die),
     ]
 }
 
@@ -163,7 +169,10 @@ fn beginning() -> Vec<Plan> {
         Plan::Add(2),
         Plan::Resolve(0),
         Plan::Resolve(2),
-        Plan::Lease(0, BUCKETS, None, 1_000),
+        Plan::Lease(0, 512, None, 1_000),
+        Plan::Turn,
+        Plan::Lease(512, BUCKETS, None, 1_000),
+        Plan::Turn,
         Plan::StageOpen,
         Plan::StageAppend(0, 50_000),
     ]
@@ -257,7 +266,7 @@ impl Seen {
             Plan::Show(ids) => StoreOp::Queue(QueueOp::Show { rows: rows(ids) }),
             Plan::Retry(ids, now) => StoreOp::Queue(QueueOp::Retry { rows: rows(ids), now: Wall(now) }),
             Plan::RowRemove(ids) => StoreOp::Queue(QueueOp::Remove { rows: rows(ids) }),
-            Plan::Clock(_) | Plan::Reopen => return None,
+            Plan::Clock(_) | Plan::Reopen | Plan::Turn | Plan::Die => return None,
         })
     }
 
@@ -316,6 +325,21 @@ fn is_ordered(op: &StoreOp) -> bool {
     }
 }
 
+/// A node of both stores.
+struct Double {
+    disk: Node,
+    memory: Node,
+}
+
+impl Double {
+    fn new() -> Self {
+        Self { disk: Node::new(), memory: Node::new() }
+    }
+}
+
+/// Nodes that share the stores.
+const NODES: usize = 3;
+
 /// Runs the plans on both stores; at most `depth` ordered ops are under way at a time.
 fn compare(plans: Vec<Plan>, depth: usize) -> Result<(), TestCaseError> {
     let dir = tempfile::tempdir().unwrap();
@@ -323,7 +347,8 @@ fn compare(plans: Vec<Plan>, depth: usize) -> Result<(), TestCaseError> {
     let options = || pillarbox_store::Options { segment_size: 256 << 10, ..options(&clock) };
     let memory = MemoryStore::new(options());
     let mut disk = DiskStore::open(dir.path(), options()).unwrap();
-    let (node, mut seen) = (Node::new(), Seen::default());
+    let mut nodes: [Double; NODES] = std::array::from_fn(|_| Double::new());
+    let (mut turn, mut seen) = (0, Seen::default());
     let (mut ours, mut theirs) = (Blobs::default(), Blobs::default());
     let mut under_way: Vec<(StoreOp, StoreReply, Token)> = Vec::new();
     for plan in beginning().into_iter().chain(plans).map(Some).chain([None]) {
@@ -331,12 +356,22 @@ fn compare(plans: Vec<Plan>, depth: usize) -> Result<(), TestCaseError> {
         let waits = !op.as_ref().is_some_and(is_ordered);
         if waits || under_way.len() >= depth {
             for (op, expected, token) in under_way.drain(..) {
-                let got = node.replies.wait(token);
+                let got = nodes[turn].disk.replies.wait(token);
                 prop_assert_eq!(theirs.rename(got), ours.rename(expected), "{:?}", op);
             }
+            for node in &nodes {
+                prop_assert_eq!(node.disk.replies.notices(), node.memory.replies.notices(), "before {:?}", op);
+            }
         }
+        let node = &nodes[turn].disk;
         match (plan, op) {
             (Some(Plan::Clock(now)), _) => clock.set(now),
+            (Some(Plan::Turn), _) => turn = (turn + 1) % NODES,
+            (Some(Plan::Die), _) => {
+                let dead = std::mem::replace(&mut nodes[turn], Double::new());
+                dead.disk.die();
+                dead.memory.die();
+            }
             (Some(Plan::Reopen), _) => {
                 memory.reopen();
                 disk.close();
@@ -344,7 +379,7 @@ fn compare(plans: Vec<Plan>, depth: usize) -> Result<(), TestCaseError> {
                 prop_assert_eq!((disk.recovery().missing, disk.recovery().damaged), (0, 0));
             }
             (_, Some(op)) => {
-                let expected = memory.apply(op.clone());
+                let expected = memory.apply_for(nodes[turn].memory.sink(), op.clone());
                 seen.learn(&expected);
                 let token = node.submit(&*disk, op.clone());
                 match waits {

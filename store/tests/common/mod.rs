@@ -18,6 +18,7 @@ use pillarbox_store::{DiskStore, Options, PasswordCost};
 pub struct Replies {
     got: Mutex<BTreeMap<Token, StoreReply>>,
     order: Mutex<Vec<Token>>,
+    notices: Mutex<Notices>,
     came: Condvar,
 }
 
@@ -26,6 +27,10 @@ impl Sink for Replies {
         self.order.lock().unwrap().push(token);
         assert!(self.got.lock().unwrap().insert(token, reply).is_none(), "answered twice");
         self.came.notify_all();
+    }
+
+    fn notice(&self, notice: Notice) {
+        self.notices.lock().unwrap().add(notice);
     }
 }
 
@@ -40,6 +45,12 @@ impl Replies {
             assert!(!timeout.timed_out(), "no answer to {token:?}");
             got = next;
         }
+    }
+
+    /// What was hinted at since this was last asked.
+    pub fn notices(&self) -> Vec<Notice> {
+        let mut notices = self.notices.lock().unwrap();
+        std::iter::from_fn(|| notices.pop()).collect()
     }
 
     pub fn order(&self) -> Vec<Token> {
@@ -58,6 +69,22 @@ impl Node {
     pub fn new() -> Self {
         let replies = Arc::new(Replies::default());
         Self { sink: Arc::clone(&replies) as Arc<dyn Sink>, replies, next: Mutex::new(0) }
+    }
+
+    /// Its name to a store.
+    pub fn sink(&self) -> &Arc<dyn Sink> {
+        &self.sink
+    }
+
+    /// It is gone, and no store has anything left to tell it.
+    pub fn die(self) {
+        let sink = Arc::downgrade(&self.sink);
+        drop(self);
+        let begun = Instant::now();
+        while sink.strong_count() > 0 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "somebody keeps a dead node");
+            std::thread::yield_now();
+        }
     }
 
     /// Submits without waiting.

@@ -1,5 +1,6 @@
 //! The node's laws in its own inputs: drain, deadline and bounded are held by the world at every step; here it meets
-//! everything else: peers that talk garbage, hang up and break off, stores that are busy or fail, crashes at any moment.
+//! everything else: peers that talk garbage, hang up and break off, stores that are busy or fail, crashes at any moment,
+//! of whole servers and of single nodes of theirs.
 
 use std::time::Duration;
 
@@ -8,25 +9,29 @@ use pillarbox_core::ops::StoreOp;
 use pillarbox_tests::world::{ClientId, Trouble, World};
 use proptest::prelude::*;
 
-use super::provider::{fetch, submission, two_providers};
+use super::provider::{fetch, providers, submission_at};
 
 /// What may happen next.
 #[derive(Clone, Debug)]
 enum Happening {
-    /// A new connection to a port of amber's.
-    Connect(u16),
+    /// A new connection to a port of one of amber's nodes.
+    Connect(usize, u16),
     /// A connection says this.
     Say(usize, Vec<u8>),
     HangUp(usize),
     BreakOff(usize),
     Pass(u64),
+    /// A server dies, and comes back.
     Kill(usize),
+    /// A node of a server's dies alone, and another takes its place.
+    Lose(usize),
     Trouble(usize, usize),
-    /// Amber's store answers nothing of this kind any more.
-    Hold(usize),
-    /// It answers so many of the ops that it held back.
-    Release(usize),
-    Drain,
+    /// Amber's store answers nothing of this kind any more to this node.
+    Hold(usize, usize),
+    /// It answers it so many of the ops that it held back.
+    Release(usize, usize),
+    /// A node of birch's stops, and another takes its place.
+    Drain(usize),
 }
 
 type Slow = fn(&StoreOp) -> bool;
@@ -85,25 +90,28 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
 
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
-        4 => proptest::sample::select(vec![25_u16, 587, 110]).prop_map(Happening::Connect),
+        4 => (any::<usize>(), proptest::sample::select(vec![25_u16, 587, 110]))
+            .prop_map(|(node, port)| Happening::Connect(node, port)),
         12 => (any::<usize>(), words()).prop_map(|(client, words)| Happening::Say(client, words)),
         1 => any::<usize>().prop_map(Happening::HangUp),
         1 => any::<usize>().prop_map(Happening::BreakOff),
         2 => (0_u64..2000).prop_map(Happening::Pass),
         1 => (0_usize..2).prop_map(Happening::Kill),
+        1 => any::<usize>().prop_map(Happening::Lose),
         1 => (0_usize..40, 0_usize..40).prop_map(|(busy, failed)| Happening::Trouble(busy, failed)),
-        1 => (0..SLOW.len()).prop_map(Happening::Hold),
-        2 => (0_usize..4).prop_map(Happening::Release),
-        1 => Just(Happening::Drain),
+        1 => (any::<usize>(), 0..SLOW.len()).prop_map(|(node, kind)| Happening::Hold(node, kind)),
+        2 => (any::<usize>(), 0_usize..4).prop_map(|(node, count)| Happening::Release(node, count)),
+        1 => any::<usize>().prop_map(Happening::Drain),
     ]
 }
 
-fn play(world: &mut World, happenings: &[Happening]) {
+/// Plays them in a world of two servers of so many nodes each.
+fn play(world: &mut World, nodes: usize, happenings: &[Happening]) {
     let mut clients: Vec<ClientId> = Vec::new();
     let pick = |clients: &[ClientId], n: usize| clients.get(n % clients.len().max(1)).copied();
     for happening in happenings {
         match happening {
-            Happening::Connect(port) => clients.push(world.connect(0, *port)),
+            Happening::Connect(node, port) => clients.push(world.connect(node % nodes, *port)),
             Happening::Say(n, words) => {
                 if let Some(client) = pick(&clients, *n) {
                     world.send(client, words);
@@ -120,21 +128,26 @@ fn play(world: &mut World, happenings: &[Happening]) {
                 }
             }
             Happening::Pass(seconds) => world.pass(Duration::from_secs(*seconds)),
-            Happening::Kill(machine) => {
-                world.kill(*machine);
-                world.revive(*machine);
+            Happening::Kill(server) => {
+                world.kill(server * nodes);
+                world.revive(server * nodes);
+            }
+            Happening::Lose(node) => {
+                world.lose(node % (2 * nodes));
+                world.revive(node % (2 * nodes));
             }
             Happening::Trouble(busy, failed) => world.trouble = Trouble { busy: *busy, failed: *failed },
-            Happening::Hold(kind) => world.hold(0, SLOW[*kind]),
-            Happening::Release(count) => world.release(0, *count),
-            Happening::Drain => {
-                world.drain(1, Duration::from_secs(5));
+            Happening::Hold(node, kind) => world.hold(node % nodes, SLOW[*kind]),
+            Happening::Release(node, count) => world.release(node % nodes, *count),
+            Happening::Drain(node) => {
+                let node = nodes + node % nodes;
+                world.drain(node, Duration::from_secs(5));
                 world.pass(Duration::from_secs(5));
                 world.trouble = Trouble::default();
                 world.pass(Duration::from_secs(60));
-                assert!(world.is_done(1), "drained within its time");
-                world.kill(1);
-                world.revive(1);
+                assert!(world.is_done(node), "drained within its time");
+                world.lose(node);
+                world.revive(node);
             }
         }
     }
@@ -146,27 +159,37 @@ proptest! {
     /// Total: nothing panics. Bounded, drain, deadline: the world looks. And when all has calmed down, everything is given
     /// back: every session ends, and the next user finds his mailbox unlocked.
     #[test]
-    fn whatever_happens_a_node_keeps_its_laws(seed in any::<u64>(), happenings in proptest::collection::vec(happening(), 1..40)) {
-        let mut world = two_providers(seed);
-        play(&mut world, &happenings);
+    fn whatever_happens_a_node_keeps_its_laws(
+        seed in any::<u64>(),
+        nodes in 1_usize..4,
+        happenings in proptest::collection::vec(happening(), 1..40),
+    ) {
+        let mut world = providers(seed, nodes as u16);
+        play(&mut world, nodes, &happenings);
         world.trouble = Trouble::default();
-        world.hold(0, None);
-        world.release(0, usize::MAX);
+        for node in 0..nodes {
+            world.hold(node, None);
+            world.release(node, usize::MAX);
+        }
         world.pass(Duration::from_secs(4 * 3600));
-        for machine in [0, 1] {
+        for machine in 0..2 * nodes {
             prop_assert_eq!(world.connections(machine), 0);
             prop_assert_eq!(world.holdings(machine), Holdings::default());
         }
         fetch(&mut world, 0, "alice");
-        fetch(&mut world, 0, "bob");
+        fetch(&mut world, nodes - 1, "bob");
     }
 
     /// Pure: the same seed and the same happenings give the same trace, bit for bit.
     #[test]
-    fn the_same_inputs_give_the_same_trace(seed in any::<u64>(), happenings in proptest::collection::vec(happening(), 1..20)) {
+    fn the_same_inputs_give_the_same_trace(
+        seed in any::<u64>(),
+        nodes in 1_usize..4,
+        happenings in proptest::collection::vec(happening(), 1..20),
+    ) {
         let run = || {
-            let mut world = two_providers(seed);
-            play(&mut world, &happenings);
+            let mut world = providers(seed, nodes as u16);
+            play(&mut world, nodes, &happenings);
             world.trace().to_vec()
         };
         prop_assert_eq!(run(), run());
@@ -177,14 +200,17 @@ proptest! {
     #[test]
     fn what_was_accepted_is_not_lost(
         seed in any::<u64>(),
-        troubles in proptest::collection::vec((0_usize..30, 0_usize..30, 0_usize..4, 0_u64..400), 1..12),
+        nodes in 1_usize..4,
+        deaf in any::<bool>(),
+        troubles in proptest::collection::vec((0_usize..30, 0_usize..30, 0_usize..12, 0_u64..400), 1..12),
     ) {
-        let mut world = two_providers(seed);
+        let mut world = providers(seed, nodes as u16);
+        world.deaf = deaf;
         let mut accepted = Vec::new();
         let mut crashed = false;
         for (number, (busy, failed, kill, seconds)) in troubles.into_iter().enumerate() {
             world.trouble = Trouble::default();
-            let alice = submission(&mut world, "alice");
+            let alice = submission_at(&mut world, number % nodes, "alice");
             world.trouble = Trouble { busy, failed };
             world.send(alice, b"MAIL FROM:<alice@amber.example>\r\nRCPT TO:<carol@birch.example>\r\nRCPT TO:<bob@amber.example>\r\n");
             let recipients = world.heard(alice).matches("250 2.1.5").count();
@@ -195,18 +221,23 @@ proptest! {
                     accepted.push(number);
                 }
             }
-            if kill < 2 {
-                world.kill(kill);
+            match kill {
+                0 | 1 => world.kill(kill * nodes),
+                2..6 => world.lose(kill * seconds as usize % (2 * nodes)),
+                _ => {}
+            }
+            if kill < 6 {
                 crashed = true;
                 world.pass(Duration::from_secs(seconds / 2));
-                world.revive(kill);
+                world.revive(0);
+                world.revive(nodes);
             }
             world.pass(Duration::from_secs(seconds));
         }
         world.trouble = Trouble::default();
         world.pass(Duration::from_secs(3 * 3600));
         let at_bob = fetch(&mut world, 0, "bob").concat();
-        let at_carol = fetch(&mut world, 1, "carol").concat();
+        let at_carol = fetch(&mut world, nodes, "carol").concat();
         let bounced = fetch(&mut world, 0, "alice").concat();
         for number in accepted {
             let subject = format!("Subject: number {number}.\r\n");

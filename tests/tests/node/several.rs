@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use pillarbox_core::node::{Config, Event, Protocol, Service, Share, TlsMode};
 use pillarbox_core::ops::{AccountOp, AccountReply, Destination, QueueOp, QueueReply, QueueRow, StoreOp, StoreReply};
-use pillarbox_tests::world::{ClientId, World};
+use pillarbox_tests::world::{ClientId, Machine, World};
+use proptest::prelude::*;
 
 use super::provider::{AMBER, BIRCH, config, encoded, fetch, names, providers, store, submission_at, submit};
 
@@ -94,7 +95,7 @@ fn a_bounce_is_delivered_by_the_node_of_what_is_local() {
         let alice = submission_at(&mut world, local, "alice");
         submit(&mut world, alice, "alice@amber.example", &[&format!("x@{domain}")], MESSAGE);
         world.pass(MOMENT);
-        let bounced = |machine: &pillarbox_tests::world::Machine| {
+        let bounced = |machine: &Machine| {
             machine.events.iter().any(|event| matches!(event, Event::Bounced { reported: true, .. }))
         };
         assert!(bounced(&world.machines[finder]), "{:#?}", world.machines[finder].events);
@@ -298,5 +299,36 @@ fn a_login_through_one_node_is_checked_like_through_any_other() {
         world.say(client, "EHLO client.example", "250-");
         world.say(client, &format!("AUTH PLAIN {}", encoded("\0alice@amber.example\0alice")), "535");
         world.say(client, &format!("AUTH PLAIN {}", encoded("\0alice@amber.example\0new")), "235");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whoever takes a message for whoever, and however many nodes there are: in a calm world nothing waits. Each message
+    /// is for nobody, so it crosses the queue twice: out in its own bucket, and back to its sender as what is local.
+    #[test]
+    fn nothing_waits_for_a_look_at_the_queue(
+        seed in any::<u64>(),
+        nodes in 1_u16..9,
+        messages in proptest::collection::vec((any::<usize>(), proptest::collection::vec(0_u32..1_000, 1..6)), 1..12),
+    ) {
+        let mut world = World::new(seed, names());
+        world.server(AMBER, &[25, 587, 110], config("amber.example"), store("amber.example", &["alice"]), nodes);
+        world.run();
+        let mut expected = BTreeSet::new();
+        for (number, (node, domains)) in messages.iter().enumerate() {
+            let alice = submission_at(&mut world, node % usize::from(nodes), "alice");
+            let to: Vec<_> = domains.iter().map(|domain| format!("x@d{domain}.m{number}.null.example")).collect();
+            submit(&mut world, alice, "alice@amber.example", &to.iter().map(String::as_str).collect::<Vec<_>>(), MESSAGE);
+            expected.extend(to);
+        }
+        world.pass(Duration::from_secs(5));
+        prop_assert_eq!(rows(&world, 0), []);
+        let bounces = fetch(&mut world, 0, "alice").concat();
+        for recipient in expected {
+            let report = format!("Final-Recipient: rfc822; {recipient}\r\n");
+            prop_assert_eq!(bounces.matches(&report).count(), 1, "{}", recipient);
+        }
     }
 }
