@@ -117,6 +117,8 @@ enum Plug {
 struct Client {
     inbox: Vec<u8>,
     closed: bool,
+    /// Octets that it still takes; without, all that come.
+    appetite: Option<usize>,
 }
 
 /// A client of the world's.
@@ -361,6 +363,22 @@ impl World {
         String::from_utf8_lossy(&std::mem::take(&mut self.clients[client.0].inbox)).into_owned()
     }
 
+    /// From now on the client reads no more than so many octets.
+    pub fn reads_only(&mut self, client: ClientId, octets: usize) {
+        self.clients[client.0].appetite = Some(octets);
+        if let Some(&Plug::Node(machine, conn)) = self.wires.get(&Plug::Client(client.0)) {
+            self.flush(machine, conn);
+        }
+        self.run();
+    }
+
+    /// Octets that a node holds for a client: those that it has not run, and those that he has not read.
+    pub fn held_for(&mut self, client: ClientId) -> (usize, usize) {
+        let Some(&Plug::Node(machine, conn)) = self.wires.get(&Plug::Client(client.0)) else { return (0, 0) };
+        let io = self.machines[machine].node.as_mut().and_then(|node| node.conn(conn));
+        io.map_or((0, 0), |io| (io.rx.len(), io.tx.len()))
+    }
+
     /// The server has closed the client's connection.
     #[must_use]
     pub fn is_closed(&self, client: ClientId) -> bool {
@@ -488,6 +506,15 @@ impl World {
             NodeAction::Close { conn, abort } => {
                 if !abort {
                     self.flush(index, conn);
+                    if self.machines[index]
+                        .node
+                        .as_mut()
+                        .and_then(|node| node.conn(conn))
+                        .is_some_and(|io| !io.tx.is_empty())
+                    {
+                        // It is written when the client reads, or cut off when the node has lost patience.
+                        return;
+                    }
                     self.input(index, NodeInput::Closed { conn, how: Closed::Done });
                 }
                 self.machines[index].reading.remove(&conn);
@@ -532,7 +559,14 @@ impl World {
         let Some(node) = self.machines[index].node.as_mut() else { return };
         let Some(io) = node.conn(conn) else { return };
         assert!(io.tx.len() <= BUFFERED, "{} bytes wait to be written", io.tx.len());
-        let bytes = io.tx.copy_to_bytes(io.tx.remaining());
+        let mut taken = io.tx.remaining();
+        if let Some(&Plug::Client(client)) = self.wires.get(&Plug::Node(index, conn))
+            && let Some(appetite) = &mut self.clients[client].appetite
+        {
+            taken = taken.min(*appetite);
+            *appetite -= taken;
+        }
+        let bytes = io.tx.copy_to_bytes(taken);
         node.touched(conn);
         self.deliver(Plug::Node(index, conn), &bytes);
     }

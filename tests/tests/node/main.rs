@@ -11,5 +11,6 @@ mod mail;
 mod pressure;
 mod provider;
 mod several;
+mod slow;
 mod smuggling;
 mod tap;
