@@ -80,6 +80,7 @@ pub mod channel;
 pub mod control;
 #[cfg(feature = "dns")]
 pub mod dns;
+pub mod imap;
 pub mod limits;
 pub mod line;
 pub mod mailbox;

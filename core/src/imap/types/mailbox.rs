@@ -1,0 +1,312 @@
+//! Mailbox names, and patterns of them (RFC 9051 §5.1, RFC 3501 §5.1).
+
+use alloc::vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+use super::Text;
+use super::utf7;
+
+/// The name of a mailbox, in UTF-8 whatever way it was sent. `INBOX` in any case is `INBOX`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MailboxName(Text);
+
+/// A name in which `%` stands for anything within one level, and `*` for anything (RFC 9051 §6.3.9).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListPattern(Text);
+
+/// How a client writes mailbox names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// In modified UTF-7 (RFC 3501 §5.1.3), until something else is enabled. Names in plain UTF-8 are taken too, as RFC
+    /// 6855 §3 wants it.
+    #[default]
+    Utf7,
+    /// In UTF-8: after ENABLE of UTF8=ACCEPT (RFC 6855) or IMAP4rev2 (RFC 9051 §A).
+    Utf8,
+}
+
+/// Why octets are no mailbox name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameError {
+    /// Longer than [`MailboxName::MAX`] octets in UTF-8.
+    TooLong,
+    /// Neither UTF-8 nor, where it is in use, modified UTF-7.
+    Encoding,
+    /// A control character, or another that no name may hold (RFC 5198 §2).
+    Control,
+}
+
+impl MailboxName {
+    /// Octets of a name in UTF-8 at most. Names are kept, listed and compared, and nobody reads longer ones.
+    pub const MAX: usize = 1024;
+
+    /// The one mailbox that every account has.
+    pub const INBOX: Self = Self(Text::from_static("INBOX"));
+
+    /// Reads a name as it was sent.
+    ///
+    /// # Errors
+    /// [`NameError`] says what is wrong with it. The empty name is none of those: what it means depends on the command.
+    pub fn read(sent: Bytes, names: Names) -> Result<Self, NameError> {
+        if sent.eq_ignore_ascii_case(b"INBOX") {
+            return Ok(Self::INBOX);
+        }
+        let name = decode(sent, names)?;
+        // "&AEk-NBOX" is not canonical UTF-7, but it names no other mailbox either.
+        Ok(if name.as_str().eq_ignore_ascii_case("INBOX") { Self::INBOX } else { Self(name) })
+    }
+
+    /// Reads a name that is in UTF-8 already, such as one out of a store.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn new(name: &str) -> Result<Self, NameError> {
+        Self::read(Bytes::copy_from_slice(name.as_bytes()), Names::Utf8)
+    }
+
+    /// Whether it is INBOX.
+    #[must_use]
+    pub fn is_inbox(&self) -> bool {
+        *self == Self::INBOX
+    }
+
+    /// The name in UTF-8.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The name in UTF-8.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The name in a buffer of its own, so that keeping it does not keep the buffer that it was read from.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(self.0.detached())
+    }
+}
+
+impl ListPattern {
+    /// Reads a pattern as it was sent.
+    ///
+    /// # Errors
+    /// As [`MailboxName::read`].
+    pub fn read(sent: Bytes, names: Names) -> Result<Self, NameError> {
+        decode(sent, names).map(Self)
+    }
+
+    /// The pattern in UTF-8.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether `name` matches, where `delimiter` parts the levels of the hierarchy. INBOX matches in any case.
+    ///
+    /// The reference is not looked at: put it in front of the pattern first, with [`behind`](Self::behind).
+    #[must_use]
+    pub fn matches(&self, name: &str, delimiter: char) -> bool {
+        if name == "INBOX" {
+            let upper = self.as_str().to_ascii_uppercase();
+            return matches(upper.as_bytes(), name.as_bytes(), delimiter);
+        }
+        matches(self.0.as_bytes(), name.as_bytes(), delimiter)
+    }
+
+    /// The pattern behind a reference: `LIST "mail/" "%"` asks for `mail/%`.
+    ///
+    /// # Errors
+    /// [`NameError::TooLong`] when the two together are.
+    pub fn behind(&self, reference: &str) -> Result<Self, NameError> {
+        if reference.is_empty() {
+            return Ok(self.clone());
+        }
+        Self::read([reference.as_bytes(), self.0.as_bytes()].concat().into(), Names::Utf8)
+    }
+}
+
+impl fmt::Display for MailboxName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for MailboxName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Debug for ListPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLong => "the mailbox name is too long",
+            Self::Encoding => "the mailbox name is not well encoded",
+            Self::Control => "the mailbox name holds a control character",
+        })
+    }
+}
+
+impl core::error::Error for NameError {}
+
+/// What was sent, in UTF-8. Without a copy when it is ASCII without `&`, as nearly all names are.
+fn decode(sent: Bytes, names: Names) -> Result<Text, NameError> {
+    // UTF-7 is never shorter than half of the UTF-8 that it stands for.
+    if sent.len() > 2 * MailboxName::MAX {
+        return Err(NameError::TooLong);
+    }
+    let name = match names {
+        Names::Utf7 if memchr::memchr(b'&', &sent).is_some() => utf7::decode(&sent).ok_or(NameError::Encoding)?.into(),
+        Names::Utf7 | Names::Utf8 => sent,
+    };
+    if name.len() > MailboxName::MAX {
+        return Err(NameError::TooLong);
+    }
+    let text = core::str::from_utf8(&name).map_err(|_| NameError::Encoding)?;
+    if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')) {
+        return Err(NameError::Control);
+    }
+    Text::new(name).ok_or(NameError::Control)
+}
+
+/// Whether `name` is one of those that `pattern` stands for. All ways to read the wildcards are followed at once, so that
+/// no pattern costs more than its length times that of the name.
+fn matches(pattern: &[u8], name: &[u8], delimiter: char) -> bool {
+    let mut buffer = [0; 4];
+    let delimiter = delimiter.encode_utf8(&mut buffer).as_bytes();
+    // `reached[p]`: the first `p` octets of the pattern stand for what of the name was seen so far.
+    let mut reached = vec![false; pattern.len() + 1];
+    reached[0] = true;
+    for (p, octet) in pattern.iter().enumerate() {
+        reached[p + 1] = reached[p] && is_wildcard(*octet);
+    }
+    for (n, octet) in name.iter().enumerate() {
+        let parts_levels = name[n..].starts_with(delimiter);
+        let mut before = reached[0];
+        reached[0] = false;
+        for (p, expected) in pattern.iter().enumerate() {
+            let behind = reached[p + 1];
+            reached[p + 1] = match expected {
+                b'*' => reached[p] || behind,
+                b'%' => reached[p] || (behind && !parts_levels),
+                _ => before && expected == octet,
+            };
+            before = behind;
+        }
+    }
+    reached[pattern.len()]
+}
+
+fn is_wildcard(octet: u8) -> bool {
+    matches!(octet, b'*' | b'%')
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn read(sent: &[u8], names: Names) -> Result<String, NameError> {
+        MailboxName::read(Bytes::copy_from_slice(sent), names).map(|name| name.as_str().into())
+    }
+
+    #[test]
+    fn names_are_utf8_whatever_was_sent() {
+        assert_eq!(read(b"inBox", Names::Utf7).as_deref(), Ok("INBOX"));
+        assert_eq!(read(b"inbox/x", Names::Utf7).as_deref(), Ok("inbox/x"));
+        assert_eq!(read(b"Entw&APw-rfe", Names::Utf7).as_deref(), Ok("Entw\u{fc}rfe"));
+        assert_eq!(read(b"Entw&APw-rfe", Names::Utf8).as_deref(), Ok("Entw&APw-rfe"));
+        assert_eq!(read(b"R&-D", Names::Utf7).as_deref(), Ok("R&D"));
+        assert_eq!(read(b"R&D", Names::Utf8).as_deref(), Ok("R&D"));
+        assert_eq!(read("gr\u{fc}n".as_bytes(), Names::Utf7).as_deref(), Ok("gr\u{fc}n"));
+    }
+
+    #[test]
+    fn names_that_are_none() {
+        assert_eq!(read(b"R&D", Names::Utf7), Err(NameError::Encoding));
+        assert_eq!(read(b"\xff", Names::Utf8), Err(NameError::Encoding));
+        assert_eq!(read(b"a\r\nb", Names::Utf8), Err(NameError::Control));
+        assert_eq!(read(b"a\0b", Names::Utf7), Err(NameError::Control));
+        assert_eq!(read(&[b'x'; MailboxName::MAX + 1], Names::Utf8), Err(NameError::TooLong));
+        assert!(read(&[b'x'; MailboxName::MAX], Names::Utf8).is_ok());
+    }
+
+    #[test]
+    fn a_plain_name_is_not_copied() {
+        let sent = Bytes::from_static(b"Archive/2026");
+        assert_eq!(MailboxName::read(sent.clone(), Names::Utf7).unwrap().as_bytes().as_ptr(), sent.as_ptr());
+    }
+
+    #[test]
+    fn patterns_match() {
+        let cases: [(&str, &[&str]); 12] = [
+            ("*", &["INBOX", "a", "a/b", "a/b/c", "ab"]),
+            ("%", &["INBOX", "a", "ab"]),
+            ("%/%", &["a/b"]),
+            ("a/*", &["a/b", "a/b/c"]),
+            ("a/%", &["a/b"]),
+            ("a*", &["a", "a/b", "a/b/c", "ab"]),
+            ("*b", &["a/b", "ab"]),
+            ("%b", &["ab"]),
+            ("*%c", &["a/b/c"]),
+            ("%*/%", &["a/b", "a/b/c"]),
+            ("iNb%", &["INBOX"]),
+            ("", &[]),
+        ];
+        let all = ["INBOX", "a", "a/b", "a/b/c", "ab"];
+        for (pattern, expected) in cases {
+            let pattern = ListPattern::read(pattern.into(), Names::Utf8).unwrap();
+            let matching: Vec<&str> = all.into_iter().filter(|name| pattern.matches(name, '/')).collect();
+            assert_eq!(matching, expected, "{pattern:?}");
+        }
+    }
+
+    #[test]
+    fn matching_is_what_trying_everything_finds() {
+        fn slow(pattern: &[u8], name: &[u8]) -> bool {
+            match pattern {
+                [] => name.is_empty(),
+                [b'*', rest @ ..] => (0..=name.len()).any(|n| slow(rest, &name[n..])),
+                [b'%', rest @ ..] => {
+                    (0..=name.len()).take_while(|&n| !name[..n].contains(&b'/')).any(|n| slow(rest, &name[n..]))
+                }
+                [octet, rest @ ..] => name.first() == Some(octet) && slow(rest, &name[1..]),
+            }
+        }
+        let alphabet = b"ab/*%";
+        for mut n in 0..5_usize.pow(5) {
+            let mut pattern = Vec::new();
+            while n > 0 {
+                pattern.push(alphabet[n % 5]);
+                n /= 5;
+            }
+            for mut m in 0..3_usize.pow(5) {
+                let mut name = Vec::new();
+                while m > 0 {
+                    name.push(alphabet[m % 3]);
+                    m /= 3;
+                }
+                assert_eq!(
+                    matches(&pattern, &name, '/'),
+                    slow(&pattern, &name),
+                    "{} {}",
+                    pattern.escape_ascii(),
+                    name.escape_ascii()
+                );
+            }
+        }
+    }
+}
