@@ -266,6 +266,20 @@ fn who_does_not_read_his_mail() {
 }
 
 #[test]
+fn who_does_not_read_and_goes_away() {
+    let mut world = provider();
+    let bob = in_maildrop(&mut world, 1_000_000);
+    world.reads_only(bob, 0);
+    world.send(bob, b"RETR 1\r\n");
+    // Some of it has left, and more waits in vain.
+    world.reads_only(bob, 100_000);
+    world.break_off(bob);
+    world.run();
+    assert_eq!(world.connections(0), 0);
+    assert_eq!(world.holdings(0).ops, 0);
+}
+
+#[test]
 fn what_they_held_is_given_back() {
     let mut world = provider();
     let clients: Vec<_> = (0..20).map(|_| in_transaction(&mut world)).collect();

@@ -394,11 +394,12 @@ impl Session for Server {
 
     fn poll(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Step<Action> {
         self.secrets.clear();
-        if let Some(before) = self.stalled.take()
-            && left(tx) != before
+        // A connection that breaks takes `tx` with it: behind a new one nothing has left.
+        if let Some(moved) = self.stalled.take().and_then(|before| left(tx).checked_sub(before))
+            && moved > 0
         {
             self.active = now.mono;
-            self.pace.moved(left(tx) - before, now.mono);
+            self.pace.moved(moved, now.mono);
         }
         if self.closing == Closing::Broken && !matches!(self.state, State::Over(_)) {
             self.state = State::Over(End::Broken);
