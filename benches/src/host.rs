@@ -6,6 +6,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,6 +19,11 @@ pub const PASSWORD: &str = "secret";
 
 /// The runtimes that the server may have, in the order of tables.
 pub const RUNTIMES: [&str; 3] = ["tokio", "smol", "blocking"];
+
+/// How often memory is looked at until it is at rest.
+const GLANCE: Duration = Duration::from_millis(100);
+/// A change of memory in kB that is none.
+const STILL: f64 = 64.0;
 
 /// How a server is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +116,25 @@ impl Host {
         let pss =
             rollup.lines().find_map(|line| line.strip_prefix("Pss:")).and_then(|rest| rest.split_whitespace().next());
         pss.and_then(|pss| pss.parse().ok()).ok_or_else(|| io::Error::other("smaps_rollup shows no Pss"))
+    }
+
+    /// The same, when it has not changed for a while: a server that has just begun fills things ahead in the background.
+    ///
+    /// # Errors
+    /// When it is gone, or does not come to rest.
+    pub fn memory_at_rest(&self) -> io::Result<f64> {
+        let mut last = self.memory()?;
+        let mut still = 0;
+        for _ in 0..100 {
+            thread::sleep(GLANCE);
+            let now = self.memory()?;
+            still = if (now - last).abs() < STILL { still + 1 } else { 0 };
+            if still == 5 {
+                return Ok(now);
+            }
+            last = now;
+        }
+        Err(io::Error::other("its memory does not come to rest"))
     }
 
     /// Its open files.

@@ -113,9 +113,9 @@ fn cost(plan: &Plan, way: Way) -> io::Result<Cost> {
     let host = Host::start(&plan.binary, way, 2 * IDLE)?;
     // What is made once, by whoever comes first, is no session's.
     drop(idlers(&host, 20)?);
-    let before = host.memory()?;
+    let before = host.memory_at_rest()?;
     let idle = idlers(&host, IDLE)?;
-    let held = host.memory()? - before;
+    let held = host.memory_at_rest()? - before;
     drop(idle);
 
     let server = host.address("smtp")?;
@@ -158,18 +158,16 @@ fn table(rows: &[Row], plan: &Plan) -> io::Result<String> {
     });
     // Writing to a string does not fail.
     let _ = writeln!(table, "| lines of adapter | {} |", adapters.join(" | "));
-    let figures: [(&str, fn(&Cost) -> f64, usize); 3] = [
-        ("messages a second", |cost| cost.rate, 0),
-        ("processor time a message, µs", |cost| cost.cpu, 0),
-        ("an idle session, kB", |cost| cost.idle, 1),
-    ];
     for workers in WORKERS {
-        for (name, figure, digits) in figures {
+        let s = if workers == 1 { "" } else { "s" };
+        let mut line = |name: &str, figure: fn(&Cost) -> f64, digits: usize| {
             let cells = rows.iter().filter(|row| row.way.workers == workers).map(|row| cell(row, figure, digits));
             let cells: Vec<_> = cells.collect();
-            let s = if workers == 1 { "" } else { "s" };
             let _ = writeln!(table, "| {name}, {workers} worker{s} | {} |", cells.join(" | "));
-        }
+        };
+        line("messages a second", |cost| cost.rate, 0);
+        line("processor time a message, µs", |cost| cost.cpu, 0);
+        line("memory of an idle session, kB", |cost| cost.idle, 1);
     }
     for row in rows {
         if let Some(why) = &row.failed {
