@@ -20,11 +20,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pillarbox_core::node::Event;
+use pillarbox_core::node::{ConnId, Event};
 use pillarbox_runtime::{Events, Gate, GateLimits, House, Listener, Run, Workers, listen};
 
 use puppet::Puppet;
-use strings::Strings;
+use strings::{Order, Strings};
 
 pub use seat::{Cut, Seat};
 
@@ -85,13 +85,10 @@ impl Theatre {
         Seat::take(Arc::clone(&self.strings), conn, peer, cut)
     }
 
-    /// The machine tries to connect to `to`: what it hears of it.
-    ///
-    /// # Errors
-    /// It hears nothing.
-    pub fn dials(&self, to: SocketAddr) -> Result<Result<(), String>, String> {
-        let conn = self.strings.dial(to);
-        self.strings.dialed(conn)
+    /// The machine begins to connect to `to`.
+    #[must_use]
+    pub fn dials(&self, to: SocketAddr) -> Dialing {
+        Dialing { strings: Arc::clone(&self.strings), conn: self.strings.dial(to) }
     }
 
     /// Drains the runtime, and waits for its end.
@@ -102,6 +99,36 @@ impl Theatre {
         self.workers.handle().drain(Duration::ZERO);
         self.workers.join().map_err(|e| e.to_string())?;
         self.strings.breach()
+    }
+}
+
+/// A connection that the machine wants.
+#[derive(Debug)]
+pub struct Dialing {
+    strings: Arc<Strings>,
+    conn: ConnId,
+}
+
+impl Dialing {
+    /// What the machine hears of it.
+    ///
+    /// # Errors
+    /// It hears nothing.
+    pub fn outcome(&self) -> Result<Result<(), String>, String> {
+        self.strings.dialed(self.conn)
+    }
+
+    /// The machine does not want it any more.
+    pub fn close(&self, abort: bool) {
+        self.strings.order(Order::Close { conn: self.conn, last: Vec::new(), abort });
+    }
+
+    /// Waits until the machine was told that it is closed as it wanted.
+    ///
+    /// # Errors
+    /// It was not.
+    pub fn sees_done(&self) -> Result<(), String> {
+        self.strings.saw(self.conn, "that it is closed", |saw| saw.done.then_some(()))
     }
 }
 

@@ -64,6 +64,10 @@ impl Puppet {
                 at.closing = true;
                 if abort {
                     self.conns.remove(&conn);
+                    self.strings.note(conn, |saw| {
+                        saw.forgotten = true;
+                        Ok(())
+                    });
                 }
                 self.out.push_back(NodeAction::Close { conn, abort });
             }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pillarbox_core::Close;
 use pillarbox_core::node::ConnId;
@@ -63,8 +64,92 @@ impl Seat {
         self.peer.as_ref().ok_or_else(|| "the peer is gone".to_owned())
     }
 
-    /// What the peer may still hear.
-    fn hears(&self, bytes: &[u8]) -> Result<(), String> {
+    /// The machine says this.
+    pub fn writes(&self, bytes: impl Into<Vec<u8>>) {
+        self.strings.order(Order::Write { conn: self.conn, bytes: bytes.into() });
+    }
+
+    /// From now on the machine reads, or does not.
+    pub fn reads(&mut self, read: bool) {
+        if read != self.reading {
+            self.reading = read;
+            self.strings.order(Order::Read { conn: self.conn, read });
+        }
+    }
+
+    /// The machine closes behind its last words.
+    pub fn closes(&self, last: impl Into<Vec<u8>>) {
+        self.strings.order(Order::Close { conn: self.conn, last: last.into(), abort: false });
+    }
+
+    /// The machine closes at once, and forgets the connection; waits until it has.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn aborts(&self) -> Result<(), String> {
+        self.strings.order(Order::Close { conn: self.conn, last: Vec::new(), abort: true });
+        self.strings.saw(self.conn, "its order to close", |saw| saw.forgotten.then_some(()))
+    }
+
+    /// Waits until this many bytes have come to the machine since it was last asked, or more; all of them.
+    ///
+    /// # Errors
+    /// They do not come.
+    pub fn receives(&self, count: usize) -> Result<Vec<u8>, String> {
+        self.strings.saw(self.conn, &format!("{count} bytes"), |saw| {
+            (saw.arrived.len() >= count || saw.error).then(|| std::mem::take(&mut saw.arrived))
+        })
+    }
+
+    /// Waits until the machine has seen the end of what the peer says.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn sees_eof(&self) -> Result<(), String> {
+        self.strings.saw(self.conn, "the end of the stream", |saw| saw.eof.then_some(()))
+    }
+
+    /// Waits until the machine has seen that the connection broke.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn sees_error(&self) -> Result<(), String> {
+        self.strings.saw(self.conn, "that the connection broke", |saw| saw.error.then_some(()))
+    }
+
+    /// Whether the machine has seen that the connection broke.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.strings.glance(self.conn, |saw| saw.error)
+    }
+
+    /// Waits until the machine was told that it is closed as it wanted.
+    ///
+    /// # Errors
+    /// It was not.
+    pub fn sees_done(&self) -> Result<(), String> {
+        self.strings.saw(self.conn, "that it is closed", |saw| saw.done.then_some(()))
+    }
+
+    /// The peer goes without a goodbye: the other side is to see a reset.
+    ///
+    /// # Errors
+    /// It is gone already.
+    pub fn vanishes(&mut self) -> Result<(), String> {
+        let peer = self.peer.take().ok_or("the peer is gone")?;
+        SockRef::from(&peer).set_linger(Some(Duration::ZERO)).map_err(|e| e.to_string())
+    }
+
+    /// The peer closes its socket.
+    pub fn hangs_up(&mut self) {
+        self.peer = None;
+    }
+
+    /// The peer hears these bytes next.
+    ///
+    /// # Errors
+    /// It hears others, or none.
+    pub fn hears(&self, bytes: &[u8]) -> Result<(), String> {
         let mut heard = vec![0; bytes.len()];
         let mut socket = self.peer()?;
         socket.read_exact(&mut heard).map_err(|e| format!("the peer does not hear {}: {e}", shown(bytes)))?;
@@ -83,21 +168,12 @@ impl Seat {
     /// Waits for what is on the wire.
     fn collect(&mut self) -> Result<Vec<u8>, String> {
         let expected = self.travelling;
-        let bytes = self.strings.saw(self.conn, &format!("{expected} bytes"), |saw| {
-            (saw.arrived.len() >= expected || saw.error).then(|| std::mem::take(&mut saw.arrived))
-        })?;
+        let bytes = self.receives(expected)?;
         if bytes.len() != expected {
             return Err(format!("{expected} bytes were said, and these came: {}", shown(&bytes)));
         }
         self.travelling = 0;
         Ok(bytes)
-    }
-
-    fn read(&mut self, read: bool) {
-        if read != self.reading {
-            self.reading = read;
-            self.strings.order(Order::Read { conn: self.conn, read });
-        }
     }
 }
 
@@ -140,13 +216,13 @@ impl Wire for Seat {
         if self.error {
             return Ok(());
         }
-        self.strings.order(Order::Write { conn: self.conn, bytes: bytes.to_vec() });
+        self.writes(bytes);
         self.hears(bytes)
     }
 
     fn wait(&mut self, read: bool) -> Result<(), String> {
         // Behind the peer's end there is nothing to be read, and a broken connection is left alone.
-        self.read(read && !self.eof && !self.error);
+        self.reads(read && !self.eof && !self.error);
         self.strings.breach()
     }
 
@@ -156,29 +232,31 @@ impl Wire for Seat {
             self.put()?;
         }
         // Whoever does not read does not see an end, either.
-        self.read(true);
+        self.reads(true);
         let unread = if self.travelling > 0 { self.collect()? } else { Vec::new() };
         match why {
             Close::Eof => {
                 self.peer()?.shutdown(Shutdown::Write).map_err(|e| e.to_string())?;
-                self.strings.saw(self.conn, "the end of the stream", |saw| saw.eof.then_some(()))?;
+                self.sees_eof()?;
                 self.eof = true;
             }
             Close::Error => {
-                let peer = self.peer.take().ok_or("the peer is gone")?;
-                SockRef::from(&peer).set_linger(Some(std::time::Duration::ZERO)).map_err(|e| e.to_string())?;
-                drop(peer);
-                self.strings.saw(self.conn, "that the connection broke", |saw| saw.error.then_some(()))?;
+                self.vanishes()?;
+                self.sees_error()?;
                 self.error = true;
             }
             // The host's own doing: the wire has no part in it.
-            Close::Layer | Close::Shutdown => self.read(read),
+            Close::Layer | Close::Shutdown => self.reads(read),
         }
         Ok(unread)
     }
 
     fn over(&mut self, last: &[u8]) -> Result<(), String> {
-        self.strings.order(Order::Close { conn: self.conn, last: last.to_vec(), abort: self.error });
+        if self.error {
+            self.aborts()?;
+        } else {
+            self.closes(last);
+        }
         let Some(mut peer) = self.peer.take() else { return self.strings.breach() };
         let mut heard = Vec::new();
         peer.read_to_end(&mut heard).map_err(|e| format!("the peer hears {}, and then {e}", shown(&heard)))?;
@@ -186,11 +264,11 @@ impl Wire for Seat {
             return Err(format!("the peer hears {} at the end, not {}", shown(&heard), shown(last)));
         }
         drop(peer);
-        self.strings.saw(self.conn, "that it is closed", |saw| saw.done.then_some(()))
+        self.sees_done()
     }
 
     fn leave(&mut self) -> Result<(), String> {
-        self.strings.order(Order::Close { conn: self.conn, last: Vec::new(), abort: true });
+        self.aborts()?;
         let Some(mut peer) = self.peer.take() else { return self.strings.breach() };
         let mut heard = Vec::new();
         match peer.read_to_end(&mut heard) {

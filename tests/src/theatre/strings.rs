@@ -29,6 +29,8 @@ pub(super) struct Saw {
     pub(super) error: bool,
     /// It is closed as the puppet wanted.
     pub(super) done: bool,
+    /// The puppet closed it at once, and has forgotten it.
+    pub(super) forgotten: bool,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +87,11 @@ impl Strings {
         mut look: impl FnMut(&mut Saw) -> Option<T>,
     ) -> Result<T, String> {
         self.wait(what, |state| look(state.conns.entry(conn).or_default()))
+    }
+
+    /// What the puppet has seen so far.
+    pub(super) fn glance<T>(&self, conn: ConnId, look: impl FnOnce(&Saw) -> T) -> T {
+        look(self.lock().conns.entry(conn).or_default())
     }
 
     /// What the runtime did against the contract, if it did.

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod contract;
 mod dialogues;
 mod ends;
 mod mail;
@@ -39,6 +40,9 @@ on_each_runtime! {
     dialogues:
         dialogues_smtp_server, dialogues_smtp_client, dialogues_pop3_server, dialogues_pop3_client,
         dialogues_control_server, dialogues_control_client, dialogues_dns_stream;
+    contract:
+        unread_bytes_push_back, slow_reader_gets_all, end_comes_behind_the_bytes, reset_is_told, reset_behind_a_close,
+        abort_is_at_once, farewell_has_an_end, refused_dial_is_told, dial_is_given_up, many_connections;
     mail:
         to_a_mailbox, submission_over_tls, relay_over_udp_dns, relay_over_tcp_dns, next_hop_comes_back,
         restart_delivers_what_was_queued, refused_dial_goes_elsewhere, large_message;
