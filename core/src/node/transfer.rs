@@ -310,7 +310,9 @@ fn give_up(shared: &mut Shared, now: Now, attempt: AttemptId, reply: &Reply) {
             shared.event(Event::Attempted { row: row.id, recipient, host: String::new(), reply });
         }
     }
-    end(shared, now, attempt, if reached { AttemptEnd::Reached(said) } else { AttemptEnd::Unreachable(said) });
+    // A domain that does not exist is not down: the next message to it is refused as this one was.
+    let known = reached || reply.is_permanent();
+    end(shared, now, attempt, if known { AttemptEnd::Reached(said) } else { AttemptEnd::Unreachable(said) });
 }
 
 /// Breaks off the attempts for which nothing was tried yet: a lookup may take longer than a node has to stop.

@@ -180,3 +180,14 @@ fn a_drained_node_does_not_wait_forever_for_a_store_that_has_stopped() {
     world.pass(Duration::from_secs(60));
     assert!(world.is_done(0), "{} connections left", world.connections(0));
 }
+
+#[test]
+fn each_message_to_a_domain_that_does_not_exist_bounces_at_once() {
+    let mut world = two_providers(12);
+    let alice = submission(&mut world, "alice");
+    for _ in 0..2 {
+        submit(&mut world, alice, "alice@amber.example", &["x@gone.cold.example"], MESSAGE);
+        world.pass(Duration::from_secs(1));
+        assert_eq!(fetch(&mut world, 0, "alice").len(), 1);
+    }
+}
