@@ -126,6 +126,8 @@ impl Opening {
             suspension: Duration::from_millis(100),
             scan_pause: Duration::from_millis(20),
             failed_pause: Duration::from_millis(50),
+            // Nobody finds by chance what he should have been told.
+            recheck: Duration::from_secs(3600),
             ..queue::Limits::default()
         };
         Config {

@@ -15,7 +15,9 @@ const MESSAGE: &[u8] = b"Subject: hello\r\n\r\nHello, world\r\n";
 pub(crate) fn two_workers(run: Run) {
     let birch = Opening::new("birch.example").workers(2).accounts(&["carol"]).on(run);
     let names = Names::serve([birch.zone("birch.example")]);
+    let folder = tempfile::tempdir().unwrap();
     let amber = Opening::new("amber.example")
+        .kept_in(folder.path())
         .workers(2)
         .delivers(names.address, birch.smtp.port())
         .accounts(&["alice", "bob"])
