@@ -44,3 +44,33 @@ impl Locks {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pillarbox_core::ops::{Sink, StoreReply, Token};
+
+    use super::*;
+
+    struct Deaf;
+
+    impl Sink for Deaf {
+        fn complete(&self, _: Token, _: StoreReply) {}
+    }
+
+    #[test]
+    fn the_lock_of_whoever_is_gone_is_free_and_never_his_again() {
+        let (mut locks, account) = (Locks::default(), AccountId(Id { epoch: 1, counter: 1 }));
+        let [one, other]: [Arc<dyn Sink>; 2] = [Arc::new(Deaf), Arc::new(Deaf)];
+        let first = locks.take(account, 1, Some(Holder::new(&one))).expect("it is free");
+        assert_eq!(locks.take(account, 1, Some(Holder::new(&other))), None);
+        drop(one);
+        let second = locks.take(account, 1, Some(Holder::new(&other))).expect("nobody holds it");
+        assert!(locks.account(first).is_none() && !locks.release(first));
+        assert_eq!(locks.account(second), Some(account));
+        assert!(locks.release(second));
+        // Without a sink it is held until it is released.
+        assert!(locks.take(account, 1, None).is_some() && locks.take(account, 1, None).is_none());
+    }
+}

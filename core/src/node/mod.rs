@@ -17,6 +17,10 @@
 //!     └───────────┘               └─────────────┘            └───────┘     └────────┘
 //! ```
 //!
+//! Several nodes may be one server, each with its [`Share`] of it, over one store. What one confirmed all see, since none
+//! keeps what another may change: accounts, aliases, locks and rows are asked of the store each time. What a node must act
+//! on unasked, mail that another put into its buckets, it hears by [`NodeInput::Notice`].
+//!
 //! A turn runs what is due and what was touched, a bounded number of sessions; what one turn says to a peer is flushed
 //! once. All sessions that wait are found through one list and one order of deadlines: nobody walks all sessions.
 

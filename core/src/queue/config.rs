@@ -63,7 +63,7 @@ pub struct Limits {
     pub suspension: Duration,
     /// The shortest wait before a row is tried again, whatever `retry` says.
     pub shortest_retry: Duration,
-    /// Looking at the store for due rows, unasked, at least this often: clocks are moved, and other nodes put rows in.
+    /// Looking at the store for due rows, unasked, at least this often: clocks are moved, and a hint may be missed.
     pub recheck: Duration,
     /// And at most this often, when rows become due one after the other.
     pub scan_pause: Duration,
