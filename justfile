@@ -29,7 +29,7 @@ durability:
 powerfail points="2000":
     POWERFAIL={{points}} cargo test -p pillarbox-store --test powerfail -- --nocapture | grep 'power failures'
 
-# the heavier promises, measured on a release binary: memory, crowds, space that comes back
+# the heavier promises, measured on a release binary: memory, crowds, space that comes back; `--runtime smol` and so on
 acceptance *parts:
     cargo build --release -p pillarbox
     python3 server/tests/python/acceptance.py target/release/pillarbox {{parts}}

@@ -42,7 +42,7 @@ fn run(dir: &Path, mut config: Config, runtime: RuntimeArgs) -> Result<(), Failu
     signals::listen(move |signal| _ = told.send(Happened::Signal(signal)))?;
     let options = Options { events: Arc::new(EventLog), tap: None, store: pillarbox_store::Options::default() };
     let instance = Instance::start(&config, options)?;
-    announce(&instance);
+    announce(&config, &instance);
 
     let handle = instance.handle.clone();
     thread::Builder::new()
@@ -82,10 +82,11 @@ fn run(dir: &Path, mut config: Config, runtime: RuntimeArgs) -> Result<(), Failu
 }
 
 /// Says that it is ready, to whoever started it.
-fn announce(instance: &Instance) {
+fn announce(config: &Config, instance: &Instance) {
     for (name, address) in &instance.addresses {
         tracing::info!("{name} on {address}");
     }
+    tracing::info!("runtime {}, workers {}", config.runtime, config.workers.count());
     let ready: Vec<_> = instance.addresses.iter().map(|(name, address)| format!("{name}={address}")).collect();
     let told = print::line(format_args!("ready {}", ready.join(" "))).and_then(|()| print::flush());
     if let Err(failure) = told

@@ -1,5 +1,6 @@
 //! What turns the crank: which runtime, and on how many threads.
 
+use std::fmt;
 use std::num::NonZeroU16;
 use std::thread::available_parallelism;
 
@@ -25,6 +26,13 @@ impl Runtime {
     /// All there are, as the configuration names them.
     pub(super) const WORDS: [(&str, Self); 3] =
         [("tokio", Self::Tokio), ("smol", Self::Smol), ("blocking", Self::Blocking)];
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = Self::WORDS.iter().find(|(_, runtime)| runtime == self);
+        f.write_str(word.map_or("", |(word, _)| *word))
+    }
 }
 
 /// Threads that serve connections.

@@ -33,8 +33,9 @@ struct Known {
     count: AtomicUsize,
 }
 
-/// Clients that submit, each message to bob and to somebody of its own elsewhere, until the server is gone.
-fn load(server: &Server, round: usize, known: &Arc<Known>) -> Vec<JoinHandle<()>> {
+/// Clients that submit, each message to bob and to somebody of its own elsewhere, until the server is gone; with what they
+/// heard last, if it was a reply.
+fn load(server: &Server, round: usize, known: &Arc<Known>) -> Vec<JoinHandle<Option<String>>> {
     let client = |client: usize| {
         let mut wire = server.submission(ALICE);
         let known = Arc::clone(known);
@@ -50,9 +51,10 @@ fn load(server: &Server, round: usize, known: &Arc<Known>) -> Vec<JoinHandle<()>
                         known.acknowledged.lock().unwrap().insert(name);
                         known.count.fetch_add(1, Ordering::SeqCst);
                     }
-                    _ => return,
+                    last => return last,
                 }
             }
+            unreachable!("a server goes sometime")
         })
     };
     (0..CLIENTS).map(client).collect()
@@ -118,7 +120,7 @@ fn a_kill_loses_nothing_acknowledged(on: On) {
         let clients = load(&server, round, &known);
         until("enough is acknowledged", || known.count.load(Ordering::SeqCst) >= before + 40 + 17 * round);
         server.kill();
-        clients.into_iter().for_each(|client| client.join().unwrap());
+        clients.into_iter().for_each(|client| _ = client.join().unwrap());
         server.serve();
         let mailbox = mailbox(&server);
         assert_kept(&known, &mailbox);
@@ -138,7 +140,7 @@ fn a_kill_while_the_queue_delivers_repeats_only_what_was_in_flight(on: On) {
         let clients = load(&server, round, &known);
         until("some are on their way", || sink.taken().len() >= before + 30);
         server.kill();
-        clients.into_iter().for_each(|client| client.join().unwrap());
+        clients.into_iter().for_each(|client| _ = client.join().unwrap());
         server.serve();
     }
     let mailbox = mailbox(&server);
@@ -177,7 +179,10 @@ fn sigterm_under_load_ends_cleanly_and_loses_nothing(on: On) {
         let began = std::time::Instant::now();
         server.stop();
         assert!(began.elapsed() < PATIENCE);
-        clients.into_iter().for_each(|client| client.join().unwrap());
+        for client in clients {
+            let last = client.join().unwrap();
+            assert!(last.as_ref().is_some_and(|last| last.starts_with("421 ")), "told that it stops: {last:?}");
+        }
         server.serve();
         let mailbox = mailbox(&server);
         assert_kept(&known, &mailbox);

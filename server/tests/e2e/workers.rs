@@ -30,6 +30,8 @@ fn server(on: On) -> Server {
 
 fn there_are_as_many_as_were_asked_for(on: On) {
     let server = server(on);
+    let [_, runtime, _, workers] = on.arguments().try_into().unwrap();
+    server.logged(&format!("runtime {runtime}, workers {workers}"));
     // Each names itself, once it runs.
     until("there are two", || {
         let threads = server.threads();

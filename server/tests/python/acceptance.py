@@ -1,17 +1,17 @@
 """The heavier promises, held up to a release binary: memory, two thousand messages at once, and space that comes back.
 
-    python3 server/tests/python/acceptance.py target/release/pillarbox
+    python3 server/tests/python/acceptance.py target/release/pillarbox [--runtime R] [--workers N] [PART...]
 
 Prints what it measured; exits 1 when a promise is not kept.
 """
 
+import functools
 import hashlib
-import os
 import socket
 import sys
 import time
 
-from pillarbox import Server, side_by_side, until
+from pillarbox import Server, chosen, command_line, side_by_side, until
 
 MB = 1 << 20
 failed = []
@@ -67,8 +67,8 @@ def fetch(server, message, account="bob@example.org", **how):
     pop.quit()
 
 
-def memory(binary):
-    with Server(binary, "example.org", ["alice", "bob"]) as server:
+def memory(server_for):
+    with server_for("example.org", ["alice", "bob"]) as server:
         big, small = body(25 * MB), body(MB)
         for _ in range(10):
             server.smtp("alice@example.org").quit()
@@ -95,8 +95,8 @@ def memory(binary):
         verdict("all three together", rise < 4096, "VmHWM +%d KiB" % rise)
 
 
-def crowd(binary):
-    with Server(binary, "example.org", ["alice", "bob"]) as server:
+def crowd(server_for):
+    with server_for("example.org", ["alice", "bob"]) as server:
         each, connections = 40, 50
         began = time.monotonic()
 
@@ -141,8 +141,8 @@ def crowd(binary):
         )
 
 
-def space(binary, *loads):
-    with Server(binary, "example.org", ["alice", "bob"]) as server:
+def space(server_for, *loads):
+    with server_for("example.org", ["alice", "bob"]) as server:
         for size, count in loads:
             fill_and_empty(server, size, count)
         # And it still works.
@@ -205,11 +205,11 @@ def fill_and_empty(server, size, count):
     )
 
 
-def relay(binary):
+def relay(server_for):
     """What went out is gone from here: the queue's bodies free their space, too."""
-    with Server(binary, "remote.example", ["far"]) as remote:
+    with server_for("remote.example", ["far"]) as remote:
         route = '\n[[route]]\ndomain = "remote.example"\nto = "smtp://127.0.0.1:%d"\n' % remote.ports["smtp"]
-        with Server(binary, "example.org", ["alice"], extra=route) as server:
+        with server_for("example.org", ["alice"], extra=route) as server:
             count, message = 100, body(MB)
             began = time.monotonic()
 
@@ -235,19 +235,24 @@ def relay(binary):
 
 
 def main():
-    binary = os.path.abspath(sys.argv[1])
-    wanted = sys.argv[2:]
+    parser = command_line(__doc__)
     parts = {
-        "memory": lambda: memory(binary),
-        "crowd": lambda: crowd(binary),
-        "space-1mb": lambda: space(binary, (1_000_000, 500)),
-        "space-10kb": lambda: space(binary, (10_000, 50_000)),
-        "space-both": lambda: space(binary, (10_000, 50_000), (1_000_000, 500), (10_000, 50_000)),
-        "relay": lambda: relay(binary),
+        "memory": memory,
+        "crowd": crowd,
+        "space-1mb": lambda server_for: space(server_for, (1_000_000, 500)),
+        "space-10kb": lambda server_for: space(server_for, (10_000, 50_000)),
+        "space-both": lambda server_for: space(server_for, (10_000, 50_000), (1_000_000, 500), (10_000, 50_000)),
+        "relay": relay,
     }
+    parser.add_argument("part", nargs="*", help=", ".join(parts))
+    arguments = parser.parse_intermixed_args()
+    unknown = set(arguments.part) - set(parts)
+    if unknown:
+        parser.error("there is no part %s: there are %s" % (", ".join(sorted(unknown)), ", ".join(parts)))
+    server_for = functools.partial(Server, arguments.binary, on=chosen(arguments))
     for name, part in parts.items():
-        if not wanted or name in wanted:
-            part()
+        if not arguments.part or name in arguments.part:
+            part(server_for)
     print("all promises kept" if not failed else "%d not kept" % len(failed))
     sys.exit(1 if failed else 0)
 

@@ -1,17 +1,15 @@
 """Python's own clients against a real server: smtplib and poplib in the ways that people use them.
 
-    python3 server/tests/python/clients.py target/debug/pillarbox
+    python3 server/tests/python/clients.py target/debug/pillarbox [--runtime R] [--workers N]
 """
 
 import email
 import email.policy
-import os
 import poplib
 import smtplib
-import sys
 from email.message import EmailMessage
 
-from pillarbox import Server, trusting, until
+from pillarbox import Server, chosen, command_line, until
 
 
 def letter(subject, to="bob@example.org"):
@@ -138,10 +136,11 @@ def fetch(server):
 
 
 def main():
-    binary = os.path.abspath(sys.argv[1])
-    with Server(binary, "remote.example", ["far"]) as remote:
+    arguments = command_line(__doc__).parse_intermixed_args()
+    binary, on = arguments.binary, chosen(arguments)
+    with Server(binary, "remote.example", ["far"], on=on) as remote:
         route = '\n[[route]]\ndomain = "remote.example"\nto = "smtp://127.0.0.1:%d"\n' % remote.ports["smtp"]
-        with Server(binary, "example.org", ["alice", "bob"], extra=route) as server:
+        with Server(binary, "example.org", ["alice", "bob"], extra=route, on=on) as server:
             submit(server)
             fetch(server)
             waiting(remote, "far@remote.example", 1)

@@ -1,5 +1,6 @@
 """A pillarbox of one's own in a temporary folder, for scripts with nothing but Python's standard library."""
 
+import argparse
 import os
 import poplib
 import re
@@ -16,11 +17,33 @@ import time
 poplib._MAXLINE = 1 << 20
 
 
-class Server:
-    """One server: made by quickstart, on free ports, gone with its folder."""
+def command_line(description):
+    """The command line of a script: the binary, and what it serves on."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("binary", type=os.path.abspath)
+    parser.add_argument("--runtime", choices=["tokio", "smol", "blocking"])
+    parser.add_argument("--workers", type=int)
+    return parser
 
-    def __init__(self, binary, domain, accounts, extra="", base=None):
+
+def chosen(arguments):
+    """The same for `serve`."""
+    options = []
+    if arguments.runtime is not None:
+        options += ["--runtime", arguments.runtime]
+    if arguments.workers is not None:
+        options += ["--workers", str(arguments.workers)]
+    return options
+
+
+class Server:
+    """One server: made by quickstart, on free ports, gone with its folder; `on` is what it serves on."""
+
+    def __init__(self, binary, domain, accounts, extra="", base=None, on=()):
         self.binary = binary
+        self.on = list(on)
         self.domain = domain
         self.dir = tempfile.mkdtemp(prefix="pillarbox-", dir=base)
         command = [binary, "quickstart", "--dir", self.dir, "--domain", domain, "--loopback"]
@@ -41,7 +64,7 @@ class Server:
     def start(self):
         log = open(os.path.join(self.dir, "log"), "ab")
         self.process = subprocess.Popen(
-            [self.binary, "serve", "--dir", self.dir], stdout=subprocess.PIPE, stderr=log, text=True
+            [self.binary, "serve", "--dir", self.dir, *self.on], stdout=subprocess.PIPE, stderr=log, text=True
         )
         log.close()
         ready = self.process.stdout.readline()
