@@ -131,6 +131,37 @@ fn a_destination_that_cannot_be_reached_is_left_alone() {
 }
 
 #[test]
+fn when_hints_were_missed_a_destination_left_alone_is_tried() {
+    let mut world = world();
+    world.answers.insert("mx:birch.example".into(), Answer::Unreachable);
+    let id = world.send(Some("alice@amber.example"), &["bob@birch.example"])[0];
+    world.run(Duration::from_secs(1));
+    world.answers.clear();
+    world.desk.retry(id, world.now.wall);
+    world.queue.rescan();
+    world.run(Duration::from_secs(1));
+    assert!(world.desk.rows.is_empty(), "{:?}", world.events);
+}
+
+#[test]
+fn when_hints_were_missed_rows_behind_a_lanes_back_are_found() {
+    let mut world = world();
+    world.answers.insert("mx:birch.example".into(), Answer::Defer);
+    let early = world.send(Some("alice@amber.example"), &["bob@birch.example"])[0];
+    world.run(Duration::from_secs(1));
+    world.answers.clear();
+    // An attempt that takes long keeps the lane, which has come to its row.
+    world.hosts = Script::new(&[3]);
+    world.send(Some("alice@amber.example"), &["carol@birch.example"]);
+    world.run(Duration::from_secs(1));
+    let begun = world.begun.len();
+    world.desk.retry(early, Wall(world.now.wall.0 - 1_500));
+    world.queue.rescan();
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.begun.len(), begun + 1, "{:?}", world.begun);
+}
+
+#[test]
 fn a_clock_that_jumps_bounces_nothing() {
     let mut world = world();
     world.answers.insert("mx:birch.example".into(), Answer::Defer);
