@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 
 use super::Config;
 
-/// A worker beyond these would have no part of the queue.
-pub(super) const MOST_WORKERS: u16 = pillarbox_core::ops::BUCKETS;
+/// As many as one store has parts for.
+pub(super) const MOST_WORKERS: u16 = pillarbox_core::node::Share::MOST;
 
 /// A runtime that the server can run on. All of them turn the same machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

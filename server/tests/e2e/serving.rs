@@ -183,10 +183,10 @@ fn a_runtime_that_makes_no_sense_is_refused() {
     for (option, value, why) in [
         ("--runtime", "tokyo", "a similar value exists: 'tokio'"),
         ("--runtime", "", "[possible values: tokio, smol, blocking]"),
-        ("--workers", "-1", "it is a number from 0 to 1024"),
-        ("--workers", "two", "it is a number from 0 to 1024"),
-        ("--workers", "1.5", "it is a number from 0 to 1024"),
-        ("--workers", "100000", "it is a number from 0 to 1024"),
+        ("--workers", "-1", "it is a number from 0 to 64"),
+        ("--workers", "two", "it is a number from 0 to 64"),
+        ("--workers", "1.5", "it is a number from 0 to 64"),
+        ("--workers", "100000", "it is a number from 0 to 64"),
     ] {
         let said = server.run(&["serve", option, value]);
         assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{said:?}");
