@@ -97,6 +97,7 @@ fn message(account: AccountId, body: Bytes) -> StoreOp {
     let prefix = Bytes::from(vec![b'p'; 300]);
     StoreOp::Accept(Box::new(Accept {
         body: Body::Inline(vec![body]),
+        structure: Bytes::new(),
         received: Wall(0),
         reverse_path: None,
         smtputf8: false,

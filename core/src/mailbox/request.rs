@@ -20,7 +20,8 @@ pub const PAGE: u32 = 1_000;
 pub enum Request {
     /// All mailboxes and subscriptions, in the order of their names. Answer: [`Response::Mailboxes`].
     List,
-    /// Makes a mailbox, and those above it that are missing. Answer: `Made`, `Exists`, `TooMany`.
+    /// Makes a mailbox, and those above it that are missing. Answer: `Made`, `Exists`, `TooMany`, `Forbidden` (another
+    /// mailbox is for this already), `NoMailbox` (there is no such account).
     Create {
         /// Its name.
         name: MailboxName,
@@ -28,20 +29,23 @@ pub enum Request {
         special_use: Option<SpecialUse>,
     },
     /// Deletes a mailbox with all messages in it. Where others are below it, its name stays (`\Noselect`) until the last
-    /// of them is gone. Answer: `Done`, `NoMailbox`. INBOX is never deleted: `Forbidden`.
+    /// of them is gone. Answer: `Done`, `NoMailbox` (also for a name that is `\Noselect`). INBOX is never deleted:
+    /// `Forbidden`.
     Delete {
         /// Its name.
         name: MailboxName,
     },
-    /// Renames a mailbox and those below it. INBOX moves its messages into the new mailbox, and stays. Answer: `Done`,
-    /// `NoMailbox`, `Exists`, `Forbidden` (below itself, or a name becomes too long).
+    /// Renames a mailbox, or a name that is `\Noselect`, and those below it; makes what is missing above the new name. INBOX
+    /// moves its messages into the new mailbox, and stays, and so do those below it. Answer: `Done`, `NoMailbox`,
+    /// `Exists`, `Forbidden` (below itself, or a name becomes too long), `TooMany`.
     Rename {
         /// From this name.
         from: MailboxName,
         /// To this one.
         to: MailboxName,
     },
-    /// Remembers a name as subscribed, or not, whether there is such a mailbox or not. Answer: `Done`, `TooMany`.
+    /// Remembers a name as subscribed, or not, whether there is such a mailbox or not. Answer: `Done`, `TooMany`,
+    /// `NoMailbox` (there is no such account).
     Subscribe {
         /// The name.
         name: MailboxName,
@@ -55,7 +59,8 @@ pub enum Request {
         /// Change nothing.
         peek: bool,
     },
-    /// Messages by UID, ascending, [`PAGE`] of them at most; those that are gone are passed over. Answer: `Entries`.
+    /// Messages by UID, ascending, [`PAGE`] of them at most; those that are gone are passed over. Answer: `Entries`,
+    /// `NoMailbox`.
     Entries {
         /// Of which mailbox.
         mailbox: MailboxId,
@@ -77,7 +82,7 @@ pub enum Request {
         len: usize,
     },
     /// What changed after a modseq: flags and new messages by (modseq, UID), [`PAGE`] of them at most, and what is gone.
-    /// Answer: `Changes`.
+    /// Answer: `Changes`, `NoMailbox`.
     Changes {
         /// Of which mailbox.
         mailbox: MailboxId,
@@ -86,7 +91,8 @@ pub enum Request {
         /// Go on behind this message of the last page.
         after: Option<(ModSeq, u32)>,
     },
-    /// Changes flags of at most [`PAGE`] messages. Answer: `Flagged`, `TooMany` (keywords).
+    /// Changes flags of at most [`PAGE`] messages; those that are gone are passed over. What changes gets one modseq; where
+    /// nothing changes there is none. Answer: `Flagged`, `NoMailbox`, `TooMany` (keywords, or UIDs in the set).
     Flag {
         /// In which mailbox.
         mailbox: MailboxId,
@@ -97,14 +103,16 @@ pub enum Request {
         /// Leave alone what changed after this (RFC 7162 §3.1.3).
         unchanged_since: Option<ModSeq>,
     },
-    /// Removes messages that have `\Deleted`, [`PAGE`] of them at most. Answer: `Expunged`.
+    /// Removes messages that have `\Deleted`, [`PAGE`] of them at most, those with the smallest UIDs first. Answer:
+    /// `Expunged`, `NoMailbox`.
     Expunge {
         /// From which mailbox.
         mailbox: MailboxId,
         /// Only of these; all when `None`.
         uids: Option<UidSet>,
     },
-    /// Files messages in another mailbox as well; all of them or none. Answer: `Copied`, `NoMailbox`, `TooMany`.
+    /// Files messages in another mailbox as well, or once more in the same; all of them or none. They keep their flags,
+    /// keywords and dates. Answer: `Copied`, `NoMailbox`, `TooMany`.
     Copy {
         /// From which mailbox.
         mailbox: MailboxId,
@@ -197,7 +205,7 @@ pub enum Response {
     },
     /// To `Flag`.
     Flagged {
-        /// Messages whose flags are others now, or would be if they had not been so already.
+        /// Messages whose flags are others now, or would be if they had not been so already; ascending.
         changed: Vec<Change>,
         /// Messages that were left alone because of `unchanged_since`.
         modified: UidSet,
@@ -221,7 +229,7 @@ pub enum Response {
         uid_validity: u32,
         /// Each old UID with its new one, ascending.
         uids: Vec<(u32, u32)>,
-        /// When they were removed: as of which modseq of the old mailbox.
+        /// As of which modseq of the old mailbox: when they were removed, that of the removal.
         at: ModSeq,
     },
     /// To `Append`.

@@ -541,6 +541,8 @@ impl Node {
         match notice {
             Notice::Due { destination, due } => self.shared.queue.hint(&destination, due),
             Notice::Retry { destination } => self.shared.queue.retry(&destination),
+            // No session here watches a mailbox.
+            Notice::Mailbox { .. } => {}
             Notice::Missed => self.shared.queue.rescan(),
         }
         self.machines = None;

@@ -198,6 +198,7 @@ impl Reception {
         };
         let accept = Accept {
             body,
+            structure: Bytes::new(),
             received: wall,
             reverse_path: transaction.reverse_path,
             smtputf8: transaction.smtputf8,

@@ -16,6 +16,8 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+use bytes::Bytes;
+
 use super::conn::Dial;
 use super::reception::delivery_prefix;
 use super::shared::Shared;
@@ -405,6 +407,7 @@ fn onward(shared: &Shared, now: Now, row: &QueueRow, others: Vec<Address>) -> Ve
 fn forward(row: &QueueRow, deliveries: Vec<Delivery>, rows: Vec<NewRow>) -> Accept {
     Accept {
         body: Body::Row(row.id),
+        structure: Bytes::new(),
         received: row.received,
         reverse_path: row.reverse_path.clone(),
         smtputf8: row.smtputf8,

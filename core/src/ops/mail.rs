@@ -13,6 +13,9 @@ use crate::time::Wall;
 pub struct Accept {
     /// The message without its prefix.
     pub body: Body,
+    /// The structure of the body, as [`crate::message`] encodes it, kept with the body; empty when none was made. A
+    /// body that is shared ([`Body::Row`]) keeps the one that it has.
+    pub structure: Bytes,
     /// When it was received: INTERNALDATE, and the beginning of its life in the queue.
     pub received: Wall,
     /// The reverse-path; `None` is the null one, `<>`.

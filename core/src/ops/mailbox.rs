@@ -37,6 +37,7 @@ pub enum MailboxOp {
 pub struct NewBody {
     /// Where they are.
     pub body: Body,
-    /// Its structure, as [`crate::message`] encodes it; empty when none was made.
+    /// Its structure, as [`crate::message`] encodes it; empty when none was made. As in
+    /// [`Accept::structure`](super::Accept::structure).
     pub structure: Bytes,
 }

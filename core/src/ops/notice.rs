@@ -7,7 +7,8 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use super::Destination;
+use super::{Destination, MailboxId};
+use crate::mailbox::ModSeq;
 use crate::time::Wall;
 
 /// A hint at what another node, or an operator through it, did.
@@ -25,6 +26,13 @@ pub enum Notice {
         /// Where they go.
         destination: Destination,
     },
+    /// A mailbox that the node that hears it watches has changed, by whomever: by one of its own sessions, perhaps.
+    Mailbox {
+        /// Which. It may be gone by now.
+        mailbox: MailboxId,
+        /// Up to which modseq.
+        modseq: ModSeq,
+    },
     /// There was more to tell than there is room for: any of the above may have been said.
     Missed,
 }
@@ -34,12 +42,13 @@ pub enum Notice {
 pub struct Notices {
     due: BTreeMap<Destination, Wall>,
     retries: BTreeSet<Destination>,
+    mailboxes: BTreeMap<MailboxId, ModSeq>,
     missed: bool,
 }
 
 impl Notices {
-    /// Destinations in the set at most: as many as a queue works on at once by default. One more, and looking at the whole
-    /// queue is no dearer than looking at each.
+    /// Destinations and mailboxes in the set at most: as many as a queue works on at once by default. One more, and looking
+    /// at the whole queue, and at each mailbox that is watched, is no dearer than looking at each.
     pub const MOST: usize = 1_000;
 
     /// Adds a notice; false when it says nothing that is not waiting already.
@@ -57,12 +66,18 @@ impl Notices {
                 None => self.due.insert(destination, due).is_none(),
             },
             Notice::Retry { destination } => self.retries.insert(destination),
+            Notice::Mailbox { mailbox, modseq } => {
+                let known = self.mailboxes.entry(mailbox).or_default();
+                let new = *known < modseq;
+                *known = modseq.max(*known);
+                new
+            }
             Notice::Missed => {
                 self.missed = true;
                 true
             }
         };
-        if self.missed || self.due.len() + self.retries.len() > Self::MOST {
+        if self.missed || self.subjects() > Self::MOST {
             *self = Self { missed: true, ..Self::default() };
         }
         new
@@ -76,14 +91,21 @@ impl Notices {
         if let Some(destination) = self.retries.pop_first() {
             return Some(Notice::Retry { destination });
         }
-        let (destination, due) = self.due.pop_first()?;
-        Some(Notice::Due { destination, due })
+        if let Some((destination, due)) = self.due.pop_first() {
+            return Some(Notice::Due { destination, due });
+        }
+        let (mailbox, modseq) = self.mailboxes.pop_first()?;
+        Some(Notice::Mailbox { mailbox, modseq })
     }
 
     /// Nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.missed && self.due.is_empty() && self.retries.is_empty()
+        !self.missed && self.subjects() == 0
+    }
+
+    fn subjects(&self) -> usize {
+        self.due.len() + self.retries.len() + self.mailboxes.len()
     }
 }
 
@@ -93,6 +115,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
+    use crate::ops::Id;
 
     fn due(number: usize, due: i64) -> Notice {
         Notice::Due { destination: Destination::Domain(format!("{number}.example")), due: Wall(due) }
@@ -110,6 +133,16 @@ mod tests {
         let new = [due(1, 5), due(1, 5), due(1, 9), due(1, 3), due(2, 7), retry(), retry()].map(|it| notices.add(it));
         assert_eq!(new, [true, false, false, true, true, true, false]);
         assert_eq!(all(notices), [retry(), due(1, 3), due(2, 7)]);
+    }
+
+    #[test]
+    fn of_a_mailbox_the_latest_change_counts() {
+        let [a, b] = [1, 2].map(|counter| MailboxId(Id { epoch: 1, counter }));
+        let mut notices = Notices::default();
+        let new = [(b, 5), (a, 2), (b, 7), (b, 7), (b, 6)]
+            .map(|(mailbox, modseq)| notices.add(Notice::Mailbox { mailbox, modseq }));
+        assert_eq!(new, [true, true, true, false, false]);
+        assert_eq!(all(notices), [(a, 2), (b, 7)].map(|(mailbox, modseq)| Notice::Mailbox { mailbox, modseq }));
     }
 
     #[test]

@@ -95,8 +95,8 @@ pub trait Sink: Send + Sync {
     /// The reply to the op that was submitted under `token`. Called once for each op that was taken.
     fn complete(&self, token: Token, reply: StoreReply);
 
-    /// A hint at what another node did. It comes after the change is on disk, and before the reply to it. Whoever leases
-    /// no buckets hears of nothing.
+    /// A hint at what another node did, or at a change of a mailbox that is watched, whoever made it. It comes after the
+    /// change is on disk, and before the reply to it. Whoever leases no buckets and watches no mailbox hears of nothing.
     fn notice(&self, notice: Notice) {
         let _ = notice;
     }

@@ -388,6 +388,7 @@ impl Batch {
         let body = report.write(context.now, context.random);
         Some(Accept {
             body: Body::Inline([body].into()),
+            structure: Bytes::new(),
             received: context.now,
             reverse_path: None,
             smtputf8: !reverse_path.is_ascii(),

@@ -164,6 +164,7 @@ pub fn row(domain: &str, due: i64) -> NewRow {
 pub fn message(body: Body, deliveries: Vec<Delivery>, rows: Vec<NewRow>) -> Accept {
     Accept {
         body,
+        structure: Bytes::new(),
         received: Wall(5),
         reverse_path: None,
         smtputf8: false,

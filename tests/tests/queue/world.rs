@@ -189,6 +189,7 @@ impl World {
         let body = format!("Message-ID: <{}@amber.example>\r\nSubject: Hi\r\n\r\nBody\r\n", self.blobs);
         let accept = Accept {
             body: Body::Inline(vec![body.into()]),
+            structure: Bytes::new(),
             received: self.now.wall,
             reverse_path: from.map(address),
             smtputf8: false,
@@ -529,6 +530,7 @@ impl World {
 fn forward(row: &QueueRow, now: Wall) -> Accept {
     Accept {
         body: Body::Row(row.id),
+        structure: Bytes::new(),
         received: now,
         reverse_path: row.reverse_path.clone(),
         smtputf8: row.smtputf8,
