@@ -1,4 +1,6 @@
-//! Receive buffers, shared by the connections of a worker: a connection has one only while bytes wait in it.
+//! Receive buffers, shared by the connections of a worker: a connection has one only while its bytes are being run. What
+//! waits for its other half, as half a line does, has no more memory than it fills: a crowd of peers that stop in the middle
+//! of a line costs what it has said, and not a buffer each.
 
 use bytes::BytesMut;
 
@@ -7,6 +9,9 @@ const BUFFER: usize = 64 * 1024;
 
 /// Free room below which a read is not worth its system call.
 const LEAST_ROOM: usize = 4 * 1024;
+
+/// Bytes up to which a rest is worth being copied: longer than any line, and little enough to be copied at each read.
+const REST: usize = BUFFER / 4;
 
 /// Buffers kept for reuse at most: 1 MiB in all.
 const KEPT: usize = 16;
@@ -20,21 +25,35 @@ pub struct BufferPool {
 impl BufferPool {
     /// Gives `rx` room to read into: a buffer of the pool if it has none.
     pub fn make_room(&mut self, rx: &mut BytesMut) {
-        if rx.capacity() == 0 {
-            *rx = self.free.pop().unwrap_or_else(|| BytesMut::with_capacity(BUFFER));
-        } else if rx.capacity() - rx.len() < LEAST_ROOM {
-            // Chunks cut from the buffer may still be on their way; then this is a new allocation.
-            rx.reserve(BUFFER);
+        if rx.capacity() - rx.len() >= LEAST_ROOM || rx.try_reclaim(LEAST_ROOM) {
+            return;
         }
+        if rx.len() > REST {
+            return rx.reserve(BUFFER);
+        }
+        let mut buffer = self.free.pop().unwrap_or_else(|| BytesMut::with_capacity(BUFFER));
+        buffer.extend_from_slice(rx);
+        *rx = buffer;
     }
 
     /// Takes the buffer back if it is empty and nobody else holds a part of it.
     pub fn reclaim(&mut self, rx: &mut BytesMut) {
-        if !rx.is_empty() || rx.capacity() == 0 {
-            return;
+        if rx.is_empty() {
+            self.keep(std::mem::take(rx));
         }
-        let mut buffer = std::mem::take(rx);
-        if self.free.len() < KEPT && buffer.try_reclaim(BUFFER) {
+    }
+
+    /// Takes the buffer back, and leaves what waits in it in one of its own size.
+    pub fn settle(&mut self, rx: &mut BytesMut) {
+        if rx.len() <= REST && rx.capacity() > rx.len() {
+            let rest = BytesMut::from(&rx[..]);
+            self.keep(std::mem::replace(rx, rest));
+        }
+    }
+
+    fn keep(&mut self, mut buffer: BytesMut) {
+        buffer.clear();
+        if self.free.len() < KEPT && buffer.capacity() > 0 && buffer.try_reclaim(BUFFER) {
             self.free.push(buffer);
         }
     }
@@ -59,5 +78,23 @@ mod tests {
         pool.make_room(&mut rx);
         pool.reclaim(&mut rx);
         assert_eq!((rx.capacity(), pool.free.len()), (0, 1));
+    }
+
+    #[test]
+    fn half_a_line_holds_no_buffer() {
+        let mut pool = BufferPool::default();
+        let mut rx = BytesMut::new();
+        for octet in *b"NOOP" {
+            pool.make_room(&mut rx);
+            assert!(rx.capacity() - rx.len() >= LEAST_ROOM);
+            rx.extend_from_slice(&[octet]);
+            pool.settle(&mut rx);
+            assert!(rx.capacity() < 64 && pool.free.len() == 1, "{} octets for {}", rx.capacity(), rx.len());
+        }
+        assert_eq!(&rx[..], b"NOOP");
+        pool.make_room(&mut rx);
+        rx.extend_from_slice(&vec![b'x'; REST]);
+        pool.settle(&mut rx);
+        assert_eq!((rx.len(), pool.free.len()), (REST + 4, 0), "as much as that stays where it is");
     }
 }

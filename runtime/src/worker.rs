@@ -178,13 +178,17 @@ impl Worker {
         turn
     }
 
-    /// Takes back the buffers that the turn has emptied: an idle connection holds none.
+    /// Takes back the buffers that the turn has used up: an idle connection holds none.
     fn reclaim(&mut self, turn: Turn) {
         self.read.retain(|conn| {
             let Some(io) = self.machine.conn(*conn) else { return false };
-            self.pool.reclaim(io.rx);
+            if turn == Turn::More {
+                self.pool.reclaim(io.rx);
+                return !io.rx.is_empty();
+            }
             // What is left when all have run waits for its other half, which comes by a read.
-            turn == Turn::More && !io.rx.is_empty()
+            self.pool.settle(io.rx);
+            false
         });
     }
 
