@@ -22,14 +22,17 @@ impl Default for GateLimits {
 }
 
 impl GateLimits {
-    /// Open files kept for all that is not a connection coming in: the store, deliveries, DNS, logs.
-    const RESERVED: u64 = 256;
+    /// Open files kept for all that is not a connection coming in: the store, deliveries, DNS, logs. Where there are few
+    /// in all, half of them.
+    const RESERVED: usize = 256;
 
-    /// The same, with no more connections in all than fit in a limit of `open_files`.
+    /// The same, with no more connections in all than fit in a limit of `open_files`: an eighth of them at most for those
+    /// that are told that there are too many, so that there is always one to say it with.
     #[must_use]
     pub fn within(mut self, open_files: u64) -> Self {
-        let room = open_files.saturating_sub(Self::RESERVED).saturating_sub(self.crowd as u64).max(16);
-        self.total = self.total.min(usize::try_from(room).unwrap_or(usize::MAX));
+        let files = usize::try_from(open_files).unwrap_or(usize::MAX);
+        self.crowd = self.crowd.min(files / 8);
+        self.total = self.total.min((files - Self::RESERVED.min(files / 2) - self.crowd).max(1));
         self
     }
 }
@@ -145,7 +148,11 @@ mod tests {
     #[test]
     fn the_limit_on_open_files_bounds_it_too() {
         assert_eq!(GateLimits::default().within(u64::MAX), GateLimits::default());
-        assert_eq!(GateLimits::default().within(4096).total, 4096 - 256 - GateLimits::default().crowd);
-        assert_eq!(GateLimits::default().within(0).total, 16);
+        let within = |files| {
+            let GateLimits { total, crowd, .. } = GateLimits::default().within(files);
+            (total, crowd)
+        };
+        assert_eq!([within(4096), within(1024), within(256)], [(3340, 500), (640, 128), (96, 32)]);
+        assert_eq!(within(0), (1, 0));
     }
 }

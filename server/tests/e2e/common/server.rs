@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
 use super::{On, PATIENCE, Wire, message, until};
@@ -274,6 +274,15 @@ impl Server {
     /// How many files and sockets it has open.
     pub(crate) fn open_files(&self) -> usize {
         fs::read_dir(self.process().join("fd")).unwrap().count()
+    }
+
+    /// From now on it may have this many files open; how many it might before.
+    pub(crate) fn allow_files(&self, files: u64) -> u64 {
+        let limits = fs::read_to_string(self.process().join("limits")).unwrap();
+        let hard = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().split_whitespace().nth(4);
+        let limit = Rlimit { current: Some(files), maximum: hard.unwrap().parse().ok() };
+        let pid = Pid::from_child(self.child.as_ref().unwrap());
+        prlimit(Some(pid), Resource::Nofile, limit).unwrap().current.unwrap()
     }
 
     /// The names of its threads.
