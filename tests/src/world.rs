@@ -126,11 +126,14 @@ struct Client {
 pub struct ClientId(usize);
 
 impl World {
+    /// When every world begins.
+    pub const BEGINNING: Wall = Wall(1_795_379_126_000);
+
     /// A world without machines.
     #[must_use]
     pub fn new(seed: u64, dns: Responder) -> Self {
         Self {
-            now: Now { mono: Mono(1), wall: Wall(1_795_379_126_000) },
+            now: Now { mono: Mono(1), wall: Self::BEGINNING },
             random: Random::new(&Seed::number(seed)),
             machines: Vec::new(),
             clients: Vec::new(),
@@ -283,6 +286,12 @@ impl World {
             self.machines[node].config = Arc::clone(&config);
             self.input(node, NodeInput::Reload(Arc::clone(&config)));
         }
+        self.run();
+    }
+
+    /// A node hears this, true or not.
+    pub fn notice(&mut self, machine: usize, notice: Notice) {
+        self.input(machine, NodeInput::Notice(notice));
         self.run();
     }
 

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use pillarbox_core::Wall;
 use pillarbox_core::node::Holdings;
-use pillarbox_core::ops::StoreOp;
+use pillarbox_core::ops::{Destination, Notice, StoreOp};
 use pillarbox_tests::world::{ClientId, Trouble, World};
 use proptest::prelude::*;
 
@@ -30,6 +31,8 @@ enum Happening {
     Hold(usize, usize),
     /// It answers it so many of the ops that it held back.
     Release(usize, usize),
+    /// A node hears a notice, true or not.
+    Notice(usize, Notice),
     /// A node of birch's stops, and another takes its place.
     Drain(usize),
 }
@@ -88,6 +91,17 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+fn notice() -> impl Strategy<Value = Notice> {
+    let destination = proptest::sample::select(vec!["local", "mx:birch.example", "mx:", "smtp://nowhere"])
+        .prop_map(Destination::from_key);
+    let due = prop_oneof![any::<i64>(), (0..100_000_i64).prop_map(|ms| World::BEGINNING.0 + ms)];
+    prop_oneof![
+        2 => (destination.clone(), due).prop_map(|(destination, due)| Notice::Due { destination, due: Wall(due) }),
+        1 => destination.prop_map(|destination| Notice::Retry { destination }),
+        1 => Just(Notice::Missed),
+    ]
+}
+
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         4 => (any::<usize>(), proptest::sample::select(vec![25_u16, 587, 110]))
@@ -101,6 +115,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0_usize..40, 0_usize..40).prop_map(|(busy, failed)| Happening::Trouble(busy, failed)),
         1 => (any::<usize>(), 0..SLOW.len()).prop_map(|(node, kind)| Happening::Hold(node, kind)),
         2 => (any::<usize>(), 0_usize..4).prop_map(|(node, count)| Happening::Release(node, count)),
+        1 => (any::<usize>(), notice()).prop_map(|(node, notice)| Happening::Notice(node, notice)),
         1 => any::<usize>().prop_map(Happening::Drain),
     ]
 }
@@ -139,6 +154,7 @@ fn play(world: &mut World, nodes: usize, happenings: &[Happening]) {
             Happening::Trouble(busy, failed) => world.trouble = Trouble { busy: *busy, failed: *failed },
             Happening::Hold(node, kind) => world.hold(node % nodes, SLOW[*kind]),
             Happening::Release(node, count) => world.release(node % nodes, *count),
+            Happening::Notice(node, notice) => world.notice(node % (2 * nodes), notice.clone()),
             Happening::Drain(node) => {
                 let node = nodes + node % nodes;
                 world.drain(node, Duration::from_secs(5));
