@@ -132,6 +132,8 @@ pub struct Channel<S> {
     eof: bool,
     /// The connection broke: nothing can be said any more.
     broken: bool,
+    /// What the session says when the wire is of no use any more: it goes nowhere.
+    lost: Option<Outbox>,
     info: Option<TlsInfo>,
     fault: Option<TlsError>,
     /// Bytes the session consumed, through all layers: positions of secrets count them.
@@ -174,7 +176,18 @@ impl<S: Session> Channel<S> {
     #[must_use]
     pub fn new(session: S, config: ChannelConfig) -> Self {
         let state = if config.implicit { State::Implicit } else { State::Plain };
-        Self { session, config, state, eof: false, broken: false, info: None, fault: None, consumed: 0, tap: None }
+        Self {
+            session,
+            config,
+            state,
+            eof: false,
+            broken: false,
+            lost: None,
+            info: None,
+            fault: None,
+            consumed: 0,
+            tap: None,
+        }
     }
 
     /// Consumes from `rx`, appends to `tx`, and returns the next thing for the host. Call it until `Wait` or `Done`.
@@ -375,6 +388,7 @@ impl<S: Session> Channel<S> {
                 Some(step)
             }
             Err((why, error)) => {
+                self.lost = Some(tls.plain_out.sequel());
                 self.fail_by(why, error);
                 None
             }
@@ -447,7 +461,10 @@ impl<S: Session> Channel<S> {
         if self.broken {
             tx.clear();
         }
-        let end = match self.session.poll(now, rx, &mut Outbox::new(self.config.high_water)) {
+        // To the session it is still the same stream.
+        let lost = self.lost.get_or_insert_with(|| tx.sequel());
+        lost.clear();
+        let end = match self.session.poll(now, rx, lost) {
             Step::Act(action) => return Step::Act(action),
             Step::More => return Step::More,
             Step::Wait(wait) => return Step::Wait(Wait { read: false, ..wait }),
@@ -469,7 +486,9 @@ impl<S: Session> Channel<S> {
     }
 
     fn down(&mut self, why: Close) {
-        self.state = State::Down;
+        if let State::Up(tls) = mem::replace(&mut self.state, State::Down) {
+            self.lost = Some(tls.plain_out.sequel());
+        }
         self.session.close(why);
     }
 }

@@ -37,6 +37,12 @@ impl Outbox {
         Self { segments: VecDeque::new(), tail: BytesMut::new(), len: 0, appended: 0, high_water }
     }
 
+    /// An empty outbox in the place of this one: its first byte has the position that the next one here would have had.
+    #[must_use]
+    pub(crate) fn sequel(&self) -> Self {
+        Self { appended: self.appended, ..Self::new(self.high_water) }
+    }
+
     /// Appends a copy of `bytes`.
     pub fn put(&mut self, bytes: &[u8]) {
         if self.tail.capacity() - self.tail.len() < bytes.len() {

@@ -102,11 +102,13 @@ impl LineReader {
         }
         // The CR of a line that fits stands at index `max - 2` at the latest.
         let end = rx.len().min(self.max - 1);
-        let Some(at) = memchr::memchr3(b'\r', b'\n', 0, &rx[self.scanned..end]) else {
+        // A host that took bytes away has lost them; that is its loss, and no reason to lose the others as well.
+        let start = self.scanned.min(end);
+        let Some(at) = memchr::memchr3(b'\r', b'\n', 0, &rx[start..end]) else {
             self.scanned = end;
             return if end == self.max - 1 { self.refuse(rx, Scan::TooLong) } else { None };
         };
-        let at = self.scanned + at;
+        let at = start + at;
         self.scanned = at;
         match rx[at] {
             b'\n' => self.refuse(rx, Scan::Bad(Fault::BareLf)),

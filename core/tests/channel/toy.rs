@@ -31,6 +31,8 @@ pub(crate) struct Server {
     stall: bool,
     big: usize,
     consumed: u64,
+    /// Where `tx` was: its positions never go back.
+    said: u64,
     secrets: Vec<SecretSpan>,
     idle: Option<Mono>,
     pub(crate) closed: Vec<Close>,
@@ -52,6 +54,7 @@ impl Server {
             stall: false,
             big: 0,
             consumed: 0,
+            said: 0,
             secrets: Vec::new(),
             idle: None,
             closed: Vec::new(),
@@ -106,6 +109,8 @@ impl Session for Server {
 
     fn poll(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Step<Act> {
         self.secrets.clear();
+        assert!(tx.appended() >= self.said, "another outbox");
+        self.said = tx.appended();
         if let Some(end) = self.done {
             return Step::Done(end);
         }
@@ -172,6 +177,7 @@ impl Session for Server {
     }
 
     fn upgraded(&mut self, layer: LayerInfo) {
+        self.said = 0;
         self.upgrading = false;
         self.layers.push(layer);
     }
