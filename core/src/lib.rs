@@ -45,6 +45,11 @@
 //! # }
 //! ```
 //!
+//! Over a network a session goes into a [`Channel`](channel::Channel), which brings TLS and drives it; your side is a loop
+//! around [`Channel::poll`](channel::Channel::poll). `docs/bring-your-own-runtime.md` in the repository tells how to write
+//! one, what can go wrong with it, and how to run a whole [`node`] on an event loop of your own; `core/examples` has the
+//! loop on threads and on three executors.
+//!
 //! # The laws
 //!
 //! Every session keeps them, and a property test of each runs over every dialogue of its protocol.
@@ -65,7 +70,7 @@
 //! | [`session`], [`ticket`], [`outbox`], [`time`], [`seed`], [`limits`], [`secret`] | the contract |
 //! | [`line`](mod@line), [`message`], [`sasl`], [`tls`] | what protocols share |
 //! | [`smtp`], [`pop3`] | the protocols: a server machine and a client machine each |
-//! | [`channel`] | a session under TLS, with the same two verbs |
+//! | [`channel`] | one connection: a session, with TLS under it where there is any |
 //! | [`dns`], [`router`], [`queue`] | where mail goes, and when |
 //! | [`ops`] | what a node asks of a store, as plain data |
 //! | [`control`] | what the command line asks of a running server |

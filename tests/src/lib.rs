@@ -23,3 +23,8 @@ pub mod tunnel;
 pub mod world;
 
 pub use subject::{Bounds, Event, Kind, NotAnswered, Range, Role, Settings, Subject};
+
+/// The code of the page for hosts, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/bring-your-own-runtime.md")]
+struct BringYourOwnRuntime;
