@@ -129,6 +129,7 @@ fn each_problem_is_shown_where_it_is() {
         ("[runtime]\nkind = \"tokio\"\nworkers = 0", "runtime = \"smol\"", "4: runtime is a table: write [runtime]"),
         ("workers = 0", "workers = -1", "6: workers: must be a number from 0 to 64"),
         ("workers = 0", "workers = 65", "6: workers: must be a number from 0 to 64"),
+        ("workers = 0", "workers = 100000", "6: workers: must be a number from 0 to 64"),
         ("workers = 0", "workers = 99999999999999999999", "6: "),
         ("workers = 0", "workers = \"two\"", "6: workers: expected a number, not a text"),
         ("workers = 0", "workers = 1.5", "6: workers: expected a number, not a number with a point"),

@@ -558,9 +558,13 @@ fn signals_and_quick_restarts(on: On) {
         busy.reply(354);
         server.signal(rustix::process::Signal::TERM);
         idle.reply(421);
+        // Who stays on the line is waited for.
+        drop(idle);
         // The one at work may finish.
         busy.send(b"Subject: last\r\n\r\nhi\r\n.\r\n");
         busy.reply(250);
+        busy.reply(421);
+        drop(busy);
         assert!(server.wait().success());
         server.serve();
     }
