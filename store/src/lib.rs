@@ -9,12 +9,14 @@
 
 mod aliases;
 mod disk;
+mod flags;
 mod holder;
 mod key;
 mod leases;
 mod locks;
 mod memory;
 mod options;
+mod watches;
 
 pub use disk::{Disk, DiskFile, DiskStore, OpenError, Recovery, SystemDisk};
 pub use memory::MemoryStore;

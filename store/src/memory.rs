@@ -4,27 +4,31 @@
 //! against it. It answers inside `submit`, so a simulation over it is deterministic. It keeps passwords as they are and
 //! forgets everything when dropped: it is for tests.
 
+mod mailbox;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use pillarbox_core::Secret;
+use pillarbox_core::mailbox::{FlagSet, MailboxName, ModSeq, UidSet};
 use pillarbox_core::ops::{
     Accept, Accepted, AccountId, AccountOp, AccountReply, Attempted, BlobId, Body, Busy, Destination, EmailId, EntryId,
     Id, LeaseEpoch, MailboxId, MaildropEntry, MaildropOp, MaildropReply, NewRow, Notice, QueueOp, QueueReply, QueueRow,
-    RowId, RowState, Settle, Sink, StageId, StageOp, StageReply, Store, StoreError, StoreOp, StoreReply, ThreadId,
-    Token,
+    RowId, RowState, Settle, Sink, StageId, StageOp, StageReply, Store, StoreError, StoreOp, StoreReply, Token,
 };
 use pillarbox_core::smtp::Address;
+use pillarbox_core::{Secret, Wall};
 
+use self::mailbox::Mailbox;
 use crate::aliases::{self, Found};
 use crate::holder::{Hints, Holder};
 use crate::key::{key, login_key};
 use crate::leases::Leases;
 use crate::locks::Locks;
 use crate::options::Options;
+use crate::watches::Watches;
 
 /// A store in memory.
 #[derive(Debug)]
@@ -34,7 +38,7 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store. Of the options it heeds the clock and the limit of alias targets.
+    /// An empty store. Of the options it heeds the clock and the limits of what one account or alias may have.
     #[must_use]
     pub fn new(options: Options) -> Arc<Self> {
         Arc::new(Self { options, state: Mutex::new(State { epoch: 1, ..State::default() }) })
@@ -48,6 +52,7 @@ impl MemoryStore {
             state.stages.clear();
             state.locks = Locks::default();
             state.leases = Leases::default();
+            state.watches = Watches::default();
         });
     }
 
@@ -65,14 +70,18 @@ impl MemoryStore {
         let holder = asker.map(Holder::new);
         let (reply, hints) = self.with(|state| {
             let reply = match op {
-                StoreOp::Accept(accept) => state.accept_all(vec![*accept]).map(|mut all| match all.pop() {
-                    Some(accepted) => StoreReply::Accepted(accepted),
-                    None => StoreReply::Accepted(Accepted::default()),
-                }),
+                StoreOp::Accept(accept) => {
+                    state.accept_all(vec![*accept], &self.options).map(|mut all| match all.pop() {
+                        Some(accepted) => StoreReply::Accepted(accepted),
+                        None => StoreReply::Accepted(Accepted::default()),
+                    })
+                }
                 StoreOp::Stage(op) => state.stage(op).map(StoreReply::Stage),
                 StoreOp::Account(op) => Ok(StoreReply::Account(state.account(op, &self.options))),
-                StoreOp::Maildrop(op) => state.maildrop(op, holder).map(StoreReply::Maildrop),
-                StoreOp::Mailbox(_) => Err(StoreError::Unknown),
+                StoreOp::Maildrop(op) => state.maildrop(op, holder, &self.options).map(StoreReply::Maildrop),
+                StoreOp::Mailbox(op) => {
+                    state.mailbox(*op, asker, &self.options).map(|response| StoreReply::Mailbox(Box::new(response)))
+                }
                 StoreOp::Queue(op) => state.queue(op, holder, &self.options).map(StoreReply::Queue),
             };
             (reply.unwrap_or_else(StoreReply::Failed), state.hints(asker))
@@ -103,29 +112,36 @@ struct State {
     last_uidvalidity: u32,
     accounts: BTreeMap<String, Account>,
     aliases: BTreeMap<String, (Address, Vec<Address>)>,
-    entries: BTreeMap<EntryId, Entry>,
+    mailboxes: BTreeMap<MailboxId, Mailbox>,
+    /// Where each message is: its mailbox, its UID.
+    places: BTreeMap<EntryId, (MailboxId, u32)>,
+    /// Names of deleted mailboxes with others below them.
+    noselect: BTreeSet<(AccountId, MailboxName)>,
+    subscriptions: BTreeSet<(AccountId, MailboxName)>,
     /// Each row and its body.
-    rows: BTreeMap<RowId, (QueueRow, Bytes)>,
+    rows: BTreeMap<RowId, (QueueRow, Content)>,
     stages: BTreeMap<StageId, BytesMut>,
     locks: Locks,
     leases: Leases,
+    watches: Watches,
     /// What the op under way has made due.
     due: Vec<Notice>,
+    /// The mailboxes that it has changed.
+    changed: BTreeMap<MailboxId, ModSeq>,
 }
 
 struct Account {
     id: AccountId,
     address: Address,
     password: Secret,
-    uidvalidity: u32,
-    uidnext: u32,
 }
 
-struct Entry {
-    account: AccountId,
-    unique: u64,
-    /// Prefix and body as one.
-    bytes: Bytes,
+/// A body, shared by all who name it.
+#[derive(Clone)]
+struct Content {
+    blob: BlobId,
+    body: Bytes,
+    structure: Bytes,
 }
 
 impl State {
@@ -138,6 +154,7 @@ impl State {
                 hints.add(holder, notice);
             }
         }
+        self.watches.hint(&std::mem::take(&mut self.changed), &mut hints);
         hints
     }
 
@@ -151,38 +168,42 @@ impl State {
         BlobId(Id { epoch: self.epoch, counter: self.blob_ids })
     }
 
-    fn accept_all(&mut self, accepts: Vec<Accept>) -> Result<Vec<Accepted>, StoreError> {
-        let mut stages = BTreeSet::new();
-        for accept in &accepts {
-            let known = match &accept.body {
-                Body::Inline(_) => true,
-                Body::Staged(stage) => self.stages.contains_key(stage) && stages.insert(*stage),
-                Body::Row(row) => self.rows.contains_key(row),
-            };
-            if !known {
-                return Err(StoreError::Unknown);
-            }
+    /// There is such a body; a stage only once.
+    fn knows(&self, body: &Body, stages: &mut BTreeSet<StageId>) -> bool {
+        match body {
+            Body::Inline(_) => true,
+            Body::Staged(stage) => self.stages.contains_key(stage) && stages.insert(*stage),
+            Body::Row(row) => self.rows.contains_key(row),
         }
-        Ok(accepts.into_iter().map(|accept| self.accept(accept)).collect())
     }
 
-    fn accept(&mut self, accept: Accept) -> Accepted {
-        let (shared, body) = match &accept.body {
-            Body::Inline(pieces) => (None, pieces.concat().into()),
-            Body::Staged(stage) => (None, self.stages.remove(stage).unwrap_or_default().freeze()),
-            Body::Row(row) => {
-                let (row, body) = &self.rows[row];
-                (Some(row.blob), body.clone())
-            }
+    fn content(&mut self, body: Body, structure: Bytes) -> Content {
+        let body = match body {
+            Body::Inline(pieces) => pieces.concat().into(),
+            Body::Staged(stage) => self.stages.remove(&stage).unwrap_or_default().freeze(),
+            Body::Row(row) => return self.rows[&row].1.clone(),
         };
+        Content { blob: self.blob_id(), body, structure }
+    }
+
+    fn accept_all(&mut self, accepts: Vec<Accept>, options: &Options) -> Result<Vec<Accepted>, StoreError> {
+        let mut stages = BTreeSet::new();
+        if !accepts.iter().all(|accept| self.knows(&accept.body, &mut stages)) {
+            return Err(StoreError::Unknown);
+        }
+        Ok(accepts.into_iter().map(|accept| self.accept(accept, options)).collect())
+    }
+
+    fn accept(&mut self, accept: Accept, options: &Options) -> Accepted {
+        let content = self.content(accept.body, accept.structure);
         if accept.deliveries.is_empty() && accept.rows.is_empty() {
             return Accepted::default();
         }
-        let blob = shared.unwrap_or_else(|| self.blob_id());
         let mut accepted = Accepted::default();
         let mut rows = accept.rows.clone();
         for delivery in &accept.deliveries {
-            let Some(account) = self.accounts.values_mut().find(|account| account.id == delivery.account) else {
+            let Some(email) = self.deliver(delivery.account, accept.received, &delivery.prefix, &content, options)
+            else {
                 accepted.emails.push(None);
                 rows.push(NewRow {
                     recipient: delivery.recipient.clone(),
@@ -192,20 +213,15 @@ impl State {
                 });
                 continue;
             };
-            let unique = (u64::from(account.uidvalidity) << 32) | u64::from(account.uidnext);
-            account.uidnext += 1;
-            let account = account.id;
-            let (email, _thread, entry) = (EmailId(self.id()), ThreadId(self.id()), EntryId(self.id()));
-            self.entries.insert(entry, Entry { account, unique, bytes: join(&delivery.prefix, &body) });
             accepted.emails.push(Some(email));
         }
         for row in rows {
             self.due.push(Notice::Due { destination: row.destination.clone(), due: row.due });
             let id = RowId(self.id());
-            let size = (row.prefix.len() + body.len()) as u64;
+            let size = (row.prefix.len() + content.body.len()) as u64;
             let row = QueueRow {
                 id,
-                blob,
+                blob: content.blob,
                 reverse_path: accept.reverse_path.clone(),
                 recipient: row.recipient,
                 destination: row.destination,
@@ -216,10 +232,28 @@ impl State {
                 received: accept.received,
                 state: RowState { due: row.due, expires: accept.expires, attempts: 0, reply: String::new() },
             };
-            self.rows.insert(id, (row, body.clone()));
+            self.rows.insert(id, (row, content.clone()));
             accepted.rows.push(id);
         }
         accepted
+    }
+
+    /// Files a message in an INBOX; `None` when it cannot be.
+    fn deliver(
+        &mut self,
+        account: AccountId,
+        received: Wall,
+        prefix: &Bytes,
+        content: &Content,
+        options: &Options,
+    ) -> Option<EmailId> {
+        let inbox = self.find(account, &MailboxName::inbox())?;
+        if !self.mailboxes[&inbox].has_room(1) {
+            return None;
+        }
+        self.change(inbox);
+        let (_, email) = self.file(inbox, FlagSet::default(), received, prefix, content, options)?;
+        Some(email)
     }
 
     fn stage(&mut self, op: StageOp) -> Result<StageReply, StoreError> {
@@ -264,13 +298,9 @@ impl State {
                 if self.accounts.contains_key(&key) || self.aliases.contains_key(&key) {
                     return AccountReply::Exists;
                 }
-                let (id, _inbox) = (AccountId(self.id()), MailboxId(self.id()));
-                // A UIDVALIDITY is never given twice, so a new account at an old address is a new mailbox to its
-                // clients.
-                let now = u32::try_from((options.clock)().seconds()).unwrap_or(0);
-                self.last_uidvalidity = now.max(self.last_uidvalidity + 1);
-                let account = Account { id, address, password, uidvalidity: self.last_uidvalidity, uidnext: 1 };
-                self.accounts.insert(key, account);
+                let id = AccountId(self.id());
+                self.make_mailbox(id, MailboxName::inbox(), options);
+                self.accounts.insert(key, Account { id, address, password });
                 AccountReply::Done
             }
             AccountOp::SetPassword { address, password } => match self.accounts.get_mut(&key(&address)) {
@@ -282,7 +312,7 @@ impl State {
             },
             AccountOp::Remove { address } => match self.accounts.remove(&key(&address)) {
                 Some(account) => {
-                    self.entries.retain(|_, entry| entry.account != account.id);
+                    self.remove_mailboxes(account.id);
                     AccountReply::Done
                 }
                 None => AccountReply::NotFound,
@@ -312,7 +342,12 @@ impl State {
         }
     }
 
-    fn maildrop(&mut self, op: MaildropOp, holder: Option<Holder>) -> Result<MaildropReply, StoreError> {
+    fn maildrop(
+        &mut self,
+        op: MaildropOp,
+        holder: Option<Holder>,
+        options: &Options,
+    ) -> Result<MaildropReply, StoreError> {
         Ok(match op {
             MaildropOp::Open { account } => {
                 if !self.accounts.values().any(|known| known.id == account) {
@@ -321,27 +356,28 @@ impl State {
                 let Some(lock) = self.locks.take(account, self.epoch, holder) else {
                     return Ok(MaildropReply::InUse);
                 };
-                let mine = self.entries.iter().filter(|(_, entry)| entry.account == account);
-                let mut entries: Vec<_> = mine
-                    .map(|(id, entry)| MaildropEntry {
-                        entry: *id,
-                        size: entry.bytes.len() as u64,
-                        unique: entry.unique,
+                let inbox = self.find(account, &MailboxName::inbox()).and_then(|inbox| self.mailboxes.get(&inbox));
+                let entries: Vec<_> = inbox
+                    .into_iter()
+                    .flat_map(|inbox| inbox.messages.iter().map(|(uid, message)| (inbox.uid_validity, *uid, message)))
+                    .map(|(validity, uid, message)| MaildropEntry {
+                        entry: message.entry,
+                        size: message.bytes.len() as u64,
+                        unique: (u64::from(validity) << 32) | u64::from(uid),
                     })
                     .collect();
-                entries.sort_by_key(|entry| entry.unique);
                 MaildropReply::Opened { lock, entries: entries.into() }
             }
-            MaildropOp::Read { entry, offset, len } => match self.entries.get(&entry) {
-                Some(entry) => MaildropReply::Bytes(range(&entry.bytes, offset, len)),
+            MaildropOp::Read { entry, offset, len } => match self.message(entry) {
+                Some((_, message)) => MaildropReply::Bytes(range(&message.bytes, offset, len)),
                 None => MaildropReply::Gone,
             },
             MaildropOp::Commit { lock, deleted } => {
                 let account = self.locks.account(lock).ok_or(StoreError::Unknown)?;
-                for id in deleted {
-                    if self.entries.get(&id).is_some_and(|entry| entry.account == account) {
-                        self.entries.remove(&id);
-                    }
+                if let Some(inbox) = self.find(account, &MailboxName::inbox()) {
+                    let places = deleted.iter().filter_map(|entry| self.places.get(entry));
+                    let uids: UidSet = places.filter(|(mailbox, _)| *mailbox == inbox).map(|(_, uid)| *uid).collect();
+                    self.take_out(inbox, &uids, options);
                 }
                 self.locks.release(lock);
                 MaildropReply::Done
@@ -393,10 +429,13 @@ impl State {
                 QueueReply::Rows(rows)
             }
             QueueOp::Read { row, offset, len } => match self.rows.get(&row) {
-                Some((row, body)) => QueueReply::Bytes(range(&join(&row.prefix, body), offset, len)),
+                Some((row, content)) => {
+                    let bytes = [row.prefix.as_ref(), content.body.as_ref()].concat().into();
+                    QueueReply::Bytes(range(&bytes, offset, len))
+                }
                 None => QueueReply::Gone,
             },
-            QueueOp::Settle(settle) => self.settle(settle)?,
+            QueueOp::Settle(settle) => self.settle(settle, options)?,
             QueueOp::List { after, limit } => {
                 let behind = self.rows.values().filter(|(row, _)| after.is_none_or(|after| row.id > after));
                 QueueReply::Rows(behind.take(limit).map(|(row, _)| row.clone()).collect())
@@ -421,13 +460,13 @@ impl State {
         })
     }
 
-    fn settle(&mut self, settle: Settle) -> Result<QueueReply, StoreError> {
+    fn settle(&mut self, settle: Settle, options: &Options) -> Result<QueueReply, StoreError> {
         let ours = |row: &QueueRow| self.leases.holds(settle.epoch, row.destination.bucket());
         let rows = settle.rows.iter().filter_map(|(id, _)| self.rows.get(id));
         if !self.leases.knows(settle.epoch) || !rows.fold(true, |all, (row, _)| all && ours(row)) {
             return Ok(QueueReply::Lost);
         }
-        let accepted = self.accept_all(settle.accepts)?;
+        let accepted = self.accept_all(settle.accepts, options)?;
         for (id, attempted) in settle.rows {
             // A row that an operator removed meanwhile is no error.
             let Some((row, _)) = self.rows.get_mut(&id) else { continue };
@@ -444,10 +483,6 @@ impl State {
     }
 }
 
-fn join(prefix: &Bytes, body: &Bytes) -> Bytes {
-    [prefix.as_ref(), body.as_ref()].concat().into()
-}
-
 fn range(bytes: &Bytes, offset: u64, len: usize) -> Bytes {
     let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
     bytes.slice(start..start.saturating_add(len).min(bytes.len()))
@@ -457,7 +492,7 @@ impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State")
             .field("accounts", &self.accounts.len())
-            .field("entries", &self.entries.len())
+            .field("messages", &self.places.len())
             .field("rows", &self.rows.len())
             .finish_non_exhaustive()
     }

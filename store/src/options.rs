@@ -35,6 +35,15 @@ pub struct Options {
     pub reserve: u64,
     /// Targets that one alias may stand for, nested ones included.
     pub alias_targets: usize,
+    /// Mailboxes of one account, names that are only kept for those below them included. All are in one answer.
+    pub mailboxes: usize,
+    /// Names that one account may be subscribed to.
+    pub subscriptions: usize,
+    /// Messages that one COPY or MOVE may concern: it is one transaction, and others wait for it.
+    pub copied: u32,
+    /// Runs of UIDs that were removed from one mailbox, and are remembered for readers that come back: some tens of octets
+    /// each. Whoever was away for longer than that is told what is left.
+    pub expunged_runs: usize,
     /// The clock.
     pub clock: Clock,
 }
@@ -76,6 +85,10 @@ impl Default for Options {
             segment_size: 32 << 20,
             reserve: 16 << 20,
             alias_targets: 100,
+            mailboxes: 5_000,
+            subscriptions: 5_000,
+            copied: 20_000,
+            expunged_runs: 10_000,
             clock: Arc::new(system_clock),
         }
     }
