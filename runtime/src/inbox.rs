@@ -92,6 +92,14 @@ impl Inbox {
         }
     }
 
+    /// The worker is gone: nobody takes what is left, and whoever was handed over is let go.
+    pub(crate) fn leave(&self) {
+        self.close();
+        // Places are given back when orders are dropped, and that is not to happen under the lock.
+        let left = std::mem::take(&mut self.lock().orders);
+        drop(left);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

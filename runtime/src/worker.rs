@@ -450,7 +450,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.inbox.close();
+        self.inbox.leave();
     }
 }
 

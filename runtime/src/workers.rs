@@ -79,8 +79,9 @@ impl Workers {
         for (index, (machine, inbox)) in machines.into_iter().zip(&inboxes).enumerate() {
             let setup =
                 Setup { machine, inbox: Arc::clone(inbox), store: Arc::clone(&store), events: Arc::clone(&events) };
-            let alarm = Alarm(handle.clone());
+            let (alarm, seat) = (Alarm(handle.clone()), Seat(Arc::clone(inbox)));
             let thread = thread::Builder::new().name(format!("worker-{}", index + 1)).spawn(move || {
+                let _seat = seat;
                 let ended = run(setup);
                 if ended.is_ok() {
                     std::mem::forget(alarm);
@@ -114,6 +115,15 @@ impl Workers {
         let ended: Vec<_> = self.threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect();
         let accepted = self.acceptor.join().map_err(|_| io::Error::other("the acceptor panicked; please report this"));
         ended.into_iter().chain([accepted]).collect()
+    }
+}
+
+/// A worker's place; given up also where its runtime fails before there is a worker.
+struct Seat(Arc<Inbox>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
