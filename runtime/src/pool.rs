@@ -45,7 +45,7 @@ impl BufferPool {
 
     /// Takes the buffer back, and leaves what waits in it in one of its own size.
     pub fn settle(&mut self, rx: &mut BytesMut) {
-        if rx.len() <= REST && rx.capacity() > rx.len() {
+        if rx.len() <= REST {
             let rest = BytesMut::from(&rx[..]);
             self.keep(std::mem::replace(rx, rest));
         }
@@ -53,7 +53,8 @@ impl BufferPool {
 
     fn keep(&mut self, mut buffer: BytesMut) {
         buffer.clear();
-        if self.free.len() < KEPT && buffer.capacity() > 0 && buffer.try_reclaim(BUFFER) {
+        // A buffer that was used up to its end shows no capacity, and has it all the same.
+        if self.free.len() < KEPT && buffer.try_reclaim(BUFFER) {
             self.free.push(buffer);
         }
     }
@@ -61,6 +62,8 @@ impl BufferPool {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Buf as _;
+
     use super::*;
 
     #[test]
@@ -78,6 +81,19 @@ mod tests {
         pool.make_room(&mut rx);
         pool.reclaim(&mut rx);
         assert_eq!((rx.capacity(), pool.free.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_buffer_that_was_filled_goes_back_too() {
+        for rest in [0, 10] {
+            let mut pool = BufferPool::default();
+            let mut rx = BytesMut::new();
+            pool.make_room(&mut rx);
+            rx.resize(rx.capacity(), b'x');
+            rx.advance(rx.len() - rest);
+            pool.settle(&mut rx);
+            assert_eq!((rx.len(), rx.capacity(), pool.free.len()), (rest, rest, 1));
+        }
     }
 
     #[test]
