@@ -166,6 +166,8 @@ enum State {
 struct Tls {
     engine: Box<dyn TlsEngine>,
     plain_in: BytesMut,
+    /// Something was decrypted into it since the session last waited.
+    fresh: bool,
     plain_out: Outbox,
     /// The peer said close_notify, and the session knows.
     closed: bool,
@@ -324,7 +326,7 @@ impl<S: Session> Channel<S> {
         match engine {
             Ok(engine) => {
                 let plain_out = Outbox::new(self.config.high_water);
-                let tls = Box::new(Tls { engine, plain_in: BytesMut::new(), plain_out, closed: false });
+                let tls = Box::new(Tls { engine, plain_in: BytesMut::new(), fresh: true, plain_out, closed: false });
                 self.state = State::Handshake { tls, until, taken: 0 };
             }
             Err(error) => self.fail_by(Close::Layer, error),
@@ -430,8 +432,9 @@ impl<S: Session> Channel<S> {
             if tls.plain_out.len() < said && (full || wait.on == WaitingOn::Flush) {
                 continue; // There is room again, which the session has not seen.
             }
-            if tls.plain_in.is_empty() {
-                tls.plain_in = BytesMut::new(); // An idle connection holds no buffer.
+            if mem::take(&mut tls.fresh) {
+                // What is left waits for its other half in no more memory than it fills; an idle connection holds none.
+                tls.plain_in = BytesMut::from(&tls.plain_in[..]);
             }
             if tls.closed {
                 rx.clear();
@@ -446,6 +449,7 @@ impl<S: Session> Channel<S> {
                 }
                 return Ok(Step::Wait(Wait { read: !self.eof && !tls.closed, ..wait }));
             }
+            tls.fresh = true;
             let state = tls.engine.decrypt(now.wall, rx, &mut tls.plain_in, PLAIN_BYTES, tx).map_err(broken)?;
             if state == TlsState::Closed {
                 tls.closed = true;
