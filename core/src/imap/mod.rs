@@ -2,4 +2,7 @@
 //!
 //! [`types`] says what commands and responses are about.
 
+pub mod framing;
+pub mod grammar;
+pub mod reader;
 pub mod types;

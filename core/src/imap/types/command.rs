@@ -61,6 +61,8 @@ pub enum Command {
         mailbox: MailboxName,
         /// `(USE (…))` (RFC 6154 §3)
         uses: Vec<SpecialUse>,
+        /// A use stands there that we do not know: NO \[USEATTR\].
+        unknown_use: bool,
     },
     /// `DELETE`
     Delete(MailboxName),
