@@ -83,7 +83,11 @@ async fn serve(stream: TcpStream, sink: &Arc<Sink>) -> io::Result<End> {
             Event::Answer(answer) => answer.reach(&mut channel)?,
             Event::Wrote(Ok(n)) => tx.advance(n),
             Event::Read(Ok(0)) => channel.close(Close::Eof),
-            Event::Read(Ok(n)) => rx.extend_from_slice(&piece[..n]),
+            Event::Read(Ok(n)) => {
+                rx.extend_from_slice(&piece[..n]);
+                // A socket that always has bytes would never let others run.
+                yield_now().await;
+            }
             Event::Wrote(Err(_)) | Event::Read(Err(_)) => channel.close(Close::Error),
             Event::Time => {}
         }

@@ -19,7 +19,8 @@ pub trait Session {
 
     /// Consumes from `rx`, appends to `tx`, and returns the next thing for the host.
     ///
-    /// Call it again until it returns `Wait`, `More` or `Done`.
+    /// Call it again until it returns `Wait`, `More` or `Done`. The buffers are those of the last poll: what stood in `rx`
+    /// stands there still, and `tx` counts on from where it was.
     fn poll(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Step<Self::Action>;
 
     /// The connection ends. After [`Close::Eof`] what is in `rx` is still run; after any other it is dropped. Keep
