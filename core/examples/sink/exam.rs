@@ -55,10 +55,20 @@ impl Write for Paper {
 
 /// One connection between `client` and a sink with these limits: how it ended, what was written, what `client` says.
 fn meet<T>(serve: Serve, limits: Limits, client: impl FnOnce(u16) -> T) -> (End, String, T) {
+    meet_patiently(serve, limits, Duration::from_secs(60), client)
+}
+
+/// The same, by a sink that waits so long at the end.
+fn meet_patiently<T>(
+    serve: Serve,
+    limits: Limits,
+    farewell: Duration,
+    client: impl FnOnce(u16) -> T,
+) -> (End, String, T) {
     let paper = Paper::default();
     let mut sink = Sink::begin(paper.clone()).unwrap();
     Arc::make_mut(&mut sink.config).limits = limits;
-    sink.farewell = Duration::from_millis(500);
+    sink.farewell = farewell;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = thread::spawn(move || serve(listener.accept().unwrap().0, Arc::new(sink)));
@@ -145,7 +155,7 @@ pub(crate) fn says_so_when_time_is_up(serve: Serve) {
 pub(crate) fn gives_up_on_who_does_not_listen(serve: Serve) {
     let limit = Duration::from_millis(50);
     let limits = Limits { data_timeout: limit, command_timeout: limit, ..Limits::default() };
-    let (end, _, error) = meet(serve, limits, |port| {
+    let (end, _, error) = meet_patiently(serve, limits, limit, |port| {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let says = b"HELP\r\n".repeat(10_000);
         loop {
