@@ -152,7 +152,8 @@ impl Seat {
     pub fn hears(&self, bytes: &[u8]) -> Result<(), String> {
         let mut heard = vec![0; bytes.len()];
         let mut socket = self.peer()?;
-        socket.read_exact(&mut heard).map_err(|e| format!("the peer does not hear {}: {e}", shown(bytes)))?;
+        let silence = |e| format!("the peer does not hear {}: {e}; {}", shown(bytes), self.strings.describe(self.conn));
+        socket.read_exact(&mut heard).map_err(silence)?;
         if heard == bytes { Ok(()) } else { Err(format!("the peer hears {}, not {}", shown(&heard), shown(bytes))) }
     }
 

@@ -71,7 +71,8 @@ impl Strings {
 
     /// Waits for a connection from here.
     pub(super) fn accepted(&self, from: SocketAddr) -> Result<ConnId, String> {
-        self.wait(&format!("the connection from {from}"), |state| state.callers.get(&from).copied())
+        // The port may be another connection's later on.
+        self.wait(&format!("the connection from {from}"), |state| state.callers.remove(&from))
     }
 
     /// Waits for the outcome of a dial.
@@ -87,6 +88,13 @@ impl Strings {
         mut look: impl FnMut(&mut Saw) -> Option<T>,
     ) -> Result<T, String> {
         self.wait(what, |state| look(state.conns.entry(conn).or_default()))
+    }
+
+    /// What there is to know of a connection, for whoever looks for a fault.
+    pub(super) fn describe(&self, conn: ConnId) -> String {
+        let state = self.lock();
+        let (saw, orders, op) = (state.conns.get(&conn), &state.orders, state.op.is_some());
+        format!("{conn:?}: {saw:?}; orders not taken: {orders:?}; rung for: {}", !op)
     }
 
     /// What the puppet has seen so far.

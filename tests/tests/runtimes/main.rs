@@ -10,6 +10,7 @@ mod dialogues;
 mod ends;
 mod mail;
 mod names;
+mod pressure;
 mod provider;
 mod talk;
 mod workers;
@@ -49,6 +50,8 @@ on_each_runtime! {
     ends:
         drain, drain_cuts_off, vanished_in_data, last_word_is_heard, half_closed_peer_hears_all, crowd,
         crowd_from_one_address;
+    pressure:
+        slow_store, control_socket;
     workers:
         two_workers, eight_workers_drain;
 }

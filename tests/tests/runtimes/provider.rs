@@ -1,7 +1,7 @@
 //! A provider as these tests want it: real nodes on a real runtime, at an address of its own on loopback.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use pillarbox_core::dns::responder::Zone;
 use pillarbox_core::node::{Cleartext, Config, Delivery, Event, Limits, Protocol, Service, TlsMode};
 use pillarbox_core::ops::{
-    AccountOp, AccountReply, QueueOp, QueueReply, QueueRow, Sink, Store, StoreOp, StoreReply, Token,
+    AccountOp, AccountReply, Busy, QueueOp, QueueReply, QueueRow, Sink, Store, StoreOp, StoreReply, Token,
 };
 use pillarbox_core::router::Routes;
 use pillarbox_core::tls::rustls::{RustlsClient, RustlsServer};
 use pillarbox_core::{dns, queue};
-use pillarbox_runtime::{Events, Gate, GateLimits, Listener, Plan, Run, Workers, listen};
+use pillarbox_runtime::{Events, Gate, GateLimits, Listener, Plan, Run, Workers, listen, listen_unix};
 use pillarbox_store::{DiskStore, MemoryStore, Options, PasswordCost};
 use pillarbox_tests::theatre::PATIENCE;
 
@@ -48,6 +48,8 @@ pub(crate) struct Opening {
     gate: GateLimits,
     names: Vec<SocketAddr>,
     delivery_port: u16,
+    control: Option<PathBuf>,
+    slow: Option<Arc<Slow>>,
 }
 
 impl Opening {
@@ -62,6 +64,8 @@ impl Opening {
             gate: GateLimits::default(),
             names: Vec::new(),
             delivery_port: 25,
+            control: None,
+            slow: None,
         }
     }
 
@@ -99,17 +103,31 @@ impl Opening {
         Self { names: vec![names], delivery_port: port, ..self }
     }
 
+    /// With a control socket in this folder.
+    pub(crate) fn control(self, folder: &Path) -> Self {
+        Self { control: Some(folder.to_owned()), ..self }
+    }
+
+    /// With a store that can be held up.
+    pub(crate) fn slow(self) -> (Self, Arc<Slow>) {
+        let slow = Arc::new(Slow { store: self.store.as_store(), held: Mutex::default() });
+        (Self { slow: Some(Arc::clone(&slow)), ..self }, slow)
+    }
+
     pub(crate) fn on(self, run: Run) -> Provider {
         let sockets: Vec<_> =
             [self.port, 0, 0].map(|port| listen(SocketAddr::from((self.ip, port))).unwrap()).into_iter().collect();
         let addresses: Vec<_> = sockets.iter().map(|listener| listener.local_addr().unwrap()).collect();
         let heard = Arc::new(Heard::default());
+        let mut listeners: Vec<_> = sockets.into_iter().map(Listener::Tcp).collect();
+        let folder = self.control.as_ref();
+        listeners.extend(folder.map(|folder| Listener::Unix(listen_unix(folder, "control").unwrap())));
         let plan = Plan {
             config: Arc::new(self.config()),
             workers: self.workers,
-            store: self.store.as_store(),
+            store: self.slow.clone().map_or_else(|| self.store.as_store(), |slow| slow as _),
             events: Arc::clone(&heard) as _,
-            listeners: sockets.into_iter().map(Listener::Tcp).collect(),
+            listeners,
             gate: Gate::new(self.gate),
         };
         let workers = Workers::start(run, plan).unwrap();
@@ -133,7 +151,7 @@ impl Opening {
         Config {
             hostname: hostname.clone(),
             routes: Routes { hostname, domains: vec![self.domain.to_owned()], routes: Vec::new() },
-            services: vec![service(Protocol::Transfer), service(Protocol::Submission), service(Protocol::Pop3)],
+            services: [Protocol::Transfer, Protocol::Submission, Protocol::Pop3, Protocol::Control].map(service).into(),
             tls: Some(Arc::new(certified().1.clone())),
             cleartext: Cleartext::Always,
             message_size: 50 * 1024 * 1024,
@@ -224,6 +242,48 @@ impl Kept {
         let sink: Arc<dyn Sink> = Arc::new(Reply(Mutex::new(sender)));
         self.as_store().submit(&sink, Token(0), op).unwrap();
         receiver.recv_timeout(PATIENCE).unwrap()
+    }
+}
+
+/// A store that keeps pieces of bodies back until it is told to go on.
+pub(crate) struct Slow {
+    store: Arc<dyn Store>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+enum Held {
+    Back(Vec<(Arc<dyn Sink>, Token, StoreOp)>),
+    #[default]
+    Not,
+}
+
+impl Slow {
+    /// From now on.
+    pub(crate) fn hold(&self) {
+        *self.held.lock().unwrap() = Held::Back(Vec::new());
+    }
+
+    /// No more; how many it kept back.
+    pub(crate) fn release(&self) -> usize {
+        let Held::Back(ops) = std::mem::take(&mut *self.held.lock().unwrap()) else { return 0 };
+        let count = ops.len();
+        for (sink, token, op) in ops {
+            self.store.submit(&sink, token, op).unwrap();
+        }
+        count
+    }
+}
+
+impl Store for Slow {
+    fn submit(&self, sink: &Arc<dyn Sink>, token: Token, op: StoreOp) -> Result<(), Busy> {
+        match (&mut *self.held.lock().unwrap(), op) {
+            (Held::Back(ops), op @ StoreOp::Stage(_)) => {
+                ops.push((Arc::clone(sink), token, op));
+                Ok(())
+            }
+            (_, op) => self.store.submit(sink, token, op),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use pillarbox_tests::theatre::PATIENCE;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// A connection.
 pub(crate) struct Talk {
@@ -14,7 +14,18 @@ pub(crate) struct Talk {
 
 impl Talk {
     pub(crate) fn connect(to: SocketAddr) -> Self {
-        let stream = TcpStream::connect(to).unwrap();
+        Self::over(TcpStream::connect(to).unwrap())
+    }
+
+    /// With so small a window that whoever sends much must wait again and again.
+    pub(crate) fn narrow(to: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(32 * 1024).unwrap();
+        socket.connect(&to.into()).unwrap();
+        Self::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -42,13 +53,18 @@ impl Talk {
 
     /// A maildrop that is open, and how many messages are in it; the password is the name.
     pub(crate) fn maildrop(to: SocketAddr, name: &str) -> (Self, usize) {
-        let mut talk = Self::connect(to);
+        Self::connect(to).opens(name)
+    }
+
+    /// The same on a connection that is there.
+    pub(crate) fn opens(mut self, name: &str) -> (Self, usize) {
+        let talk = &mut self;
         talk.reply("+OK");
         talk.say(&format!("USER {name}"), "+OK");
         talk.say(&format!("PASS {name}"), "+OK");
         let stat = talk.say("STAT", "+OK");
         let count = stat.split(' ').nth(1).unwrap().parse().unwrap();
-        (talk, count)
+        (self, count)
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
