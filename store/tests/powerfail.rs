@@ -140,10 +140,27 @@ fn balance(dir: &Path, moment: usize) {
         ),
         (
             "messages in a mailbox",
-            "SELECT count(*) FROM mailboxes m WHERE (messages, octets) <>
-             (SELECT count(*), coalesce(sum(size), 0) FROM entries WHERE mailbox = m.id)",
+            "SELECT count(*) FROM mailboxes m WHERE (messages, octets, unseen, deleted, deleted_octets) <>
+             (SELECT count(*), coalesce(sum(size), 0), count(*) FILTER (WHERE flags & 1 = 0),
+                count(*) FILTER (WHERE flags & 8 != 0), coalesce(sum(size) FILTER (WHERE flags & 8 != 0), 0)
+              FROM entries WHERE mailbox = m.number)",
         ),
-        ("UIDs", "SELECT count(*) FROM entries e JOIN mailboxes m ON m.id = e.mailbox WHERE e.uid >= m.uidnext"),
+        ("UIDs", "SELECT count(*) FROM entries e JOIN mailboxes m ON m.number = e.mailbox WHERE e.uid >= m.uidnext"),
+        (
+            "places of a message",
+            "SELECT count(*) FROM emails m WHERE entries <> (SELECT count(*) FROM entries WHERE email = m.id)",
+        ),
+        (
+            "entries of no mailbox",
+            "SELECT count(*) FROM entries WHERE mailbox NOT IN
+             (SELECT number FROM mailboxes UNION SELECT mailbox FROM graves)",
+        ),
+        (
+            "what is remembered of what is gone",
+            "SELECT count(*) FROM mailboxes m WHERE expunged_runs <>
+             (SELECT coalesce(sum(runs), 0) FROM expunged WHERE mailbox = m.number)",
+        ),
+        ("structures", "SELECT count(*) FROM structures WHERE blob NOT IN (SELECT id FROM blobs)"),
     ] {
         let wrong: i64 = conn.query_row(wrong, [], |row| row.get(0)).unwrap();
         assert_eq!(wrong, 0, "{moment}: {what}");

@@ -1,12 +1,13 @@
 //! Changes of accounts and aliases.
 
-use pillarbox_core::ops::{AccountOp, AccountReply, StoreError};
+use pillarbox_core::mailbox::MailboxName;
+use pillarbox_core::ops::{AccountId, AccountOp, AccountReply, Id, StoreError};
 use pillarbox_core::smtp::Address;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::engine::{Fail, Tx};
 use super::hash::Hashed;
-use super::mail::remove_mailbox;
+use super::mailbox;
 use super::password::Verifier;
 use super::schema::blob;
 use crate::key::{key, text};
@@ -48,18 +49,12 @@ fn add(tx: &mut Tx<'_>, address: &Address, verifier: &Verifier) -> Result<Accoun
     }
     know_domain(tx, address)?;
     let now = (tx.shared.options.clock)();
-    // A UIDVALIDITY is never given twice, so a new account at an old address is a new mailbox to its clients.
-    let uidvalidity: i64 = tx.conn.query_row(
-        "UPDATE counters SET value = max(value + 1, ?1) WHERE name = 'uidvalidity' RETURNING value",
-        [u32::try_from(now.seconds()).unwrap_or(0)],
-        |row| row.get(0),
-    )?;
-    let (id, inbox) = (blob(tx.ids.next()), blob(tx.ids.next()));
+    let id = tx.ids.next();
     let scram = &verifier.scram;
     tx.conn.execute(
         "INSERT INTO accounts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
-            id,
+            blob(id),
             TENANT,
             key,
             text(address),
@@ -71,10 +66,7 @@ fn add(tx: &mut Tx<'_>, address: &Address, verifier: &Verifier) -> Result<Accoun
             now.0
         ],
     )?;
-    tx.conn.execute(
-        "INSERT INTO mailboxes VALUES (?1, ?2, 'INBOX', ?3, 1, 1, 0, 0, 0)",
-        params![inbox, id, uidvalidity],
-    )?;
+    mailbox::make(tx, AccountId(id), &MailboxName::inbox())?;
     Ok(AccountReply::Done)
 }
 
@@ -95,14 +87,7 @@ fn remove(tx: &mut Tx<'_>, address: &Address) -> Result<AccountReply, Fail> {
         .query_row("DELETE FROM accounts WHERE key = ?1 RETURNING id", [key(address)], |row| row.get::<_, [u8; 16]>(0))
         .optional()?;
     let Some(account) = account else { return Ok(AccountReply::NotFound) };
-    let mailboxes: Vec<[u8; 16]> = tx
-        .conn
-        .prepare_cached("SELECT id FROM mailboxes WHERE account = ?1")?
-        .query_map([account], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for mailbox in mailboxes {
-        remove_mailbox(tx, mailbox)?;
-    }
+    mailbox::remove_all(tx, AccountId(Id::from_bytes(account)))?;
     Ok(AccountReply::Done)
 }
 

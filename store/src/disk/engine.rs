@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pillarbox_core::mailbox::{ModSeq, Response};
 use pillarbox_core::ops::{
-    Body, Id, LeaseEpoch, LockId, MaildropOp, MaildropReply, Notice, QueueOp, QueueReply, Sink, StageId, StoreError,
-    StoreOp, StoreReply,
+    Body, Id, LeaseEpoch, LockId, MailboxId, MailboxOp, MaildropOp, MaildropReply, Notice, QueueOp, QueueReply, Sink,
+    StageId, StoreError, StoreOp, StoreReply,
 };
 use rusqlite::{Connection, params};
 
@@ -27,12 +28,15 @@ use super::io::is_full;
 use super::reclaim::Reclaim;
 use super::segment::{Placed, RECORD_HEAD, SyncError, Writer};
 use super::stage::{Seal, Sealed};
-use super::{Shared, accepts, accounts, mail, rows};
+use super::{Shared, accounts, bodies, mail, mailbox, rows};
 use crate::holder::{Hints, Holder};
 use crate::leases::Leases;
 
 /// Changes in one group at most: the first of them waits for the last.
 const GROUP: usize = 512;
+/// Messages whose flags or places are changed in one group, from which on it takes no more changes: some tens of
+/// milliseconds.
+const GROUP_MESSAGES: usize = 4_000;
 /// Octets of bodies in one group, from which on it takes no more changes.
 const GROUP_BYTES: usize = 8 << 20;
 /// Octets given up when the disk is so full that not even a deletion could be recorded.
@@ -60,7 +64,12 @@ impl Job {
 
     /// It brings octets in, so it is refused when there is no room.
     fn needs_room(&self) -> bool {
-        !accepts(&self.op).is_empty()
+        bodies(&self.op).next().is_some() || matches!(&self.op, StoreOp::Mailbox(op) if mailbox::needs_room(op))
+    }
+
+    /// Messages that it may concern.
+    fn weight(&self) -> usize {
+        if let StoreOp::Mailbox(op) = &self.op { mailbox::weight(op) } else { 1 }
     }
 }
 
@@ -93,12 +102,13 @@ impl Engine {
         conn: Connection,
         writer: Writer,
         segments: BTreeMap<u64, Segment>,
+        graves: Vec<i64>,
         dir: &Path,
     ) -> Self {
         let ids = Ids { epoch: shared.epoch, issued: 0, blobs: 0, leases: 0 };
         let path = dir.join("reserve");
         let ballast = Ballast { there: path.exists(), path };
-        let (reclaim, leases) = (Reclaim::default(), Leases::default());
+        let (reclaim, leases) = (Reclaim::new(graves), Leases::default());
         let mut engine = Self { shared, conn, writer, segments, reclaim, ids, leases, ballast };
         engine.refill_ballast();
         engine
@@ -177,9 +187,14 @@ impl Engine {
             (Some(_), StoreOp::Maildrop(MaildropOp::Release { lock })) => release(&self.shared, *lock),
             (refused, _) => StoreReply::Failed(refused.unwrap_or(StoreError::Stopped)),
         });
-        if matches!(reply, StoreReply::Failed(_) | StoreReply::Queue(QueueReply::Lost)) {
-            for accept in accepts(&slot.job.op) {
-                if let Body::Staged(stage) = accept.body {
+        let took = match &reply {
+            StoreReply::Failed(_) | StoreReply::Queue(QueueReply::Lost) => false,
+            StoreReply::Mailbox(response) => matches!(**response, Response::Appended { .. }),
+            _ => true,
+        };
+        if !took {
+            for (body, _) in bodies(&slot.job.op) {
+                if let Body::Staged(stage) = *body {
                     self.shared.stages.unclaim(stage);
                 }
             }
@@ -221,7 +236,9 @@ impl Engine {
         }
         if begun {
             self.record_segments(&group)?;
+            let claims = self.shared.claims.write(&self.conn)?;
             self.conn.prepare_cached("COMMIT")?.execute([])?;
+            self.shared.claims.written(&claims);
         }
         self.committed(group);
         for slot in slots {
@@ -236,9 +253,9 @@ impl Engine {
     fn place(&mut self, job: &Job) -> Result<Vec<Source>, Trouble> {
         let mut seals = job.seals.iter();
         let mut sources = Vec::new();
-        for accept in accepts(&job.op) {
-            sources.push(match &accept.body {
-                Body::Inline(_) if accept.deliveries.is_empty() && accept.rows.is_empty() => Source::Nowhere,
+        for (body, wanted) in bodies(&job.op) {
+            sources.push(match body {
+                Body::Inline(_) if !wanted => Source::Nowhere,
                 Body::Inline(pieces) => {
                     let blob = self.ids.blob();
                     Source::Placed(blob, self.writer.append(blob, pieces)?)
@@ -294,9 +311,16 @@ impl Engine {
             StoreOp::Maildrop(MaildropOp::Commit { lock, deleted }) => {
                 mail::commit_maildrop(&mut tx, *lock, deleted).map(StoreReply::Maildrop)
             }
+            StoreOp::Mailbox(op) => match &**op {
+                MailboxOp::Ask { account, request, bodies } => {
+                    let applied = mailbox::apply(&mut tx, *account, request, bodies, sources);
+                    applied.map(|response| StoreReply::Mailbox(Box::new(response)))
+                }
+                MailboxOp::Watch { .. } | MailboxOp::Unwatch { .. } => Err(Fail::Op(StoreError::Unknown)),
+            },
             StoreOp::Queue(op) => rows::apply(&mut tx, op, sources).map(StoreReply::Queue),
             // These never come here: see `Shared::submit`.
-            StoreOp::Stage(_) | StoreOp::Maildrop(_) | StoreOp::Mailbox(_) => Err(Fail::Op(StoreError::Unknown)),
+            StoreOp::Stage(_) | StoreOp::Maildrop(_) => Err(Fail::Op(StoreError::Unknown)),
         };
         let effects = tx.effects;
         let error = match applied {
@@ -351,12 +375,15 @@ impl Engine {
             self.shared.stages.taken(stage);
         }
         self.reclaim.unlink.extend(group.unlink);
+        self.reclaim.graves.extend(group.graves);
         if !group.released.is_empty() {
             let mut locks = self.shared.locks();
             group.released.iter().for_each(|lock| _ = locks.release(*lock));
         }
         self.reclaim.untidy = true;
-        group.hints.tell();
+        let mut hints = group.hints;
+        self.shared.watches().hint(&group.changed, &mut hints);
+        hints.tell();
     }
 
     /// Undoes what an attempt left behind, and stops the store if that is all that can be done.
@@ -387,6 +414,11 @@ impl Engine {
             return;
         }
         self.unlink_some(usize::MAX);
+        match self.shared.claims.write(&self.conn) {
+            Ok(claims) => self.shared.claims.written(&claims),
+            // Some messages are recent once more.
+            Err(error) => tracing::warn!(%error, "it cannot be written down which messages were seen"),
+        }
         if let Err(error) = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
             // Nothing is lost: the log is read at the next start.
             tracing::error!(%error, "the database's log cannot be written back");
@@ -446,6 +478,11 @@ pub(super) struct Tx<'a> {
 }
 
 impl Tx<'_> {
+    /// A mailbox is changed: whoever watches it is to hear of that.
+    pub(super) fn changed(&mut self, mailbox: MailboxId, modseq: ModSeq) {
+        self.effects.changed.insert(mailbox, modseq);
+    }
+
     /// Rows of this bucket are made due: whoever else holds it is to hear of that.
     pub(super) fn hint(&mut self, bucket: u16, notice: impl FnOnce() -> Notice) {
         if let Some(holder) = self.leases.other(bucket, Some(self.asker)) {
@@ -467,6 +504,10 @@ pub(super) struct Effects {
     pub(super) released: BTreeSet<LockId>,
     /// What other nodes are to hear.
     pub(super) hints: Hints,
+    /// Mailboxes that were changed, and up to which modseq.
+    pub(super) changed: BTreeMap<MailboxId, ModSeq>,
+    /// Numbers of mailboxes that were deleted, and whose messages are still to be removed.
+    pub(super) graves: Vec<i64>,
 }
 
 impl Effects {
@@ -483,6 +524,8 @@ impl Effects {
         self.taken.extend(op.taken);
         self.released.extend(op.released);
         self.hints.absorb(op.hints);
+        self.changed.extend(op.changed);
+        self.graves.extend(op.graves);
     }
 }
 
@@ -595,11 +638,11 @@ impl Ballast {
 /// Takes the next group out of the line: what is ready, and stands behind nothing of the same node that is not. Says
 /// whether more is ready than fits.
 fn pick(line: &mut VecDeque<Job>) -> (Vec<Job>, bool) {
-    let (mut group, mut bytes) = (Vec::new(), 0);
+    let (mut group, mut bytes, mut messages) = (Vec::new(), 0, 0);
     let mut blocked: Vec<Arc<dyn Sink>> = Vec::new();
     let mut left = VecDeque::new();
     while let Some(job) = line.pop_front() {
-        if group.len() >= GROUP || bytes >= GROUP_BYTES {
+        if group.len() >= GROUP || bytes >= GROUP_BYTES || messages >= GROUP_MESSAGES {
             left.push_back(job);
             left.append(line);
             *line = left;
@@ -614,6 +657,7 @@ fn pick(line: &mut VecDeque<Job>) -> (Vec<Job>, bool) {
             continue;
         }
         bytes += job.bytes;
+        messages += job.weight();
         group.push(job);
     }
     *line = left;

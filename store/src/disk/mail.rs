@@ -1,21 +1,23 @@
 //! Messages going in and out: `Accept`, and deletion by a maildrop's `Commit`.
 
+use pillarbox_core::Wall;
 use pillarbox_core::ops::{
-    Accept, Accepted, AccountId, Delivery, Destination, EmailId, EntryId, Id, LockId, MaildropReply, NewRow, RowId,
-    StageId, StoreError,
+    Accept, Accepted, AccountId, Delivery, Destination, EmailId, EntryId, Id, LockId, MailboxId, MaildropReply,
+    NewBody, NewRow, RowId, StageId, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::engine::{Effects, Fail, Source, Tx};
-use super::rows;
 use super::schema::blob;
+use super::{mailbox, rows};
 
 /// The largest UID: RFC 3501 §2.3.1.1 gives it 32 bits.
 const MAX_UID: u32 = u32::MAX;
 
 /// Takes a message in.
 pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept, source: &Source) -> Result<Accepted, Fail> {
-    let Some(found) = locate(tx, accept, source)? else { return Ok(Accepted::default()) };
+    let nobody = accept.deliveries.is_empty() && accept.rows.is_empty();
+    let Some(found) = locate(tx, source, nobody)? else { return Ok(Accepted::default()) };
     let mut accepted = Accepted::default();
     let mut failed = Vec::new();
     for delivery in &accept.deliveries {
@@ -36,36 +38,45 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept, source: &Source) -> Resul
         accepted.rows.push(id);
     }
     let refs = (accept.deliveries.len() + accept.rows.len()) as i64;
-    keep(tx, &found, source, refs)?;
+    keep(tx, &found, source, &accept.structure, refs)?;
     Ok(accepted)
+}
+
+/// Takes in a message that is filed by nobody yet, and by one thing soon: its id and its octets.
+pub(super) fn new_email(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    received: Wall,
+    new: &NewBody,
+    source: &Source,
+) -> Result<([u8; 16], u64), Fail> {
+    let found = locate(tx, source, false)?.ok_or(Fail::Op(StoreError::Unknown))?;
+    let email = insert_email(tx, account, received, &[], &found)?;
+    keep(tx, &found, source, &new.structure, 1)?;
+    Ok((blob(email), found.size))
+}
+
+/// An email is filed in one place less; in none, it is gone.
+pub(super) fn release_email(conn: &Connection, effects: &mut Effects, email: [u8; 16]) -> rusqlite::Result<()> {
+    let last = conn
+        .prepare_cached("DELETE FROM emails WHERE id = ?1 AND entries = 1 RETURNING blob")?
+        .query_row([email], |row| row.get::<_, [u8; 16]>(0))
+        .optional()?;
+    match last {
+        Some(body) => release_blob(conn, effects, body),
+        None => {
+            conn.prepare_cached("UPDATE emails SET entries = entries - 1 WHERE id = ?1")?.execute([email]).map(|_| ())
+        }
+    }
 }
 
 /// Removes entries from an account's INBOX, and gives its lock back.
 pub(super) fn commit_maildrop(tx: &mut Tx<'_>, lock: LockId, deleted: &[EntryId]) -> Result<MaildropReply, Fail> {
     let account = tx.shared.locks().account(lock).filter(|_| !tx.group.released.contains(&lock));
     let Some(account) = account else { return Err(Fail::Op(StoreError::Unknown)) };
-    let inbox = tx
-        .conn
-        .prepare_cached("SELECT id FROM mailboxes WHERE account = ?1 AND name = 'INBOX'")?
-        .query_row([blob(account.0)], |row| row.get::<_, [u8; 16]>(0))
-        .optional()?;
-    if let Some(inbox) = inbox {
-        remove_entries(tx.conn, &mut tx.effects, inbox, deleted.iter().map(|entry| blob(entry.0)))?;
-    }
+    mailbox::remove_from_inbox(tx, account, deleted)?;
     tx.effects.released.insert(lock);
     Ok(MaildropReply::Done)
-}
-
-/// Removes a mailbox with everything in it.
-pub(super) fn remove_mailbox(tx: &mut Tx<'_>, mailbox: [u8; 16]) -> Result<(), Fail> {
-    let entries: Vec<[u8; 16]> = tx
-        .conn
-        .prepare_cached("SELECT id FROM entries WHERE mailbox = ?1")?
-        .query_map([mailbox], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    remove_entries(tx.conn, &mut tx.effects, mailbox, entries.into_iter())?;
-    tx.conn.execute("DELETE FROM mailboxes WHERE id = ?1", [mailbox])?;
-    Ok(())
 }
 
 /// A body is named once less; at zero it is gone.
@@ -79,6 +90,9 @@ pub(super) fn release_blob(conn: &Connection, effects: &mut Effects, id: [u8; 16
             Ok((size.unsigned_abs(), file, segment))
         })
         .optional()?;
+    if gone.is_some() {
+        conn.prepare_cached("DELETE FROM structures WHERE blob = ?1")?.execute([id])?;
+    }
     match gone {
         None => _ = conn.prepare_cached("UPDATE blobs SET refs = refs - 1 WHERE id = ?1")?.execute([id])?,
         Some((_, Some(file), _)) => effects.unlink.push(StageId(Id::from_bytes(file))),
@@ -95,8 +109,7 @@ struct Found {
 }
 
 /// Finds the body; `None` when nobody wants it.
-fn locate(tx: &mut Tx<'_>, accept: &Accept, source: &Source) -> Result<Option<Found>, Fail> {
-    let nobody = accept.deliveries.is_empty() && accept.rows.is_empty();
+fn locate(tx: &mut Tx<'_>, source: &Source, nobody: bool) -> Result<Option<Found>, Fail> {
     let found = match source {
         Source::Nowhere => return Ok(None),
         Source::Failed(error) => return Err(Fail::Op(*error)),
@@ -136,37 +149,55 @@ fn deliver(tx: &mut Tx<'_>, accept: &Accept, delivery: &Delivery, found: &Found)
             "UPDATE mailboxes SET uidnext = uidnext + 1, highestmodseq = highestmodseq + 1, messages = messages + 1,
                 unseen = unseen + 1, octets = octets + ?2
              WHERE account = ?1 AND name = 'INBOX' AND uidnext < ?3
-             RETURNING id, uidnext - 1, highestmodseq",
+             RETURNING id, number, uidnext - 1, highestmodseq",
         )?
         .query_row(params![blob(account), size, MAX_UID], |row| {
-            Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+            let mailbox = MailboxId(Id::from_bytes(row.get(0)?));
+            Ok((mailbox, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
         })
         .optional()?;
-    let Some((mailbox, uid, modseq)) = place else { return Ok(None) };
-    let (email, thread, entry) = (tx.ids.next(), tx.ids.next(), tx.ids.next());
-    tx.conn.prepare_cached("INSERT INTO emails VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)")?.execute(params![
-        blob(email),
-        blob(account),
-        blob(thread),
-        accept.received.0,
-        size,
-        blob(found.blob),
-    ])?;
-    tx.conn.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8)")?.execute(params![
-        blob(entry),
-        mailbox,
+    let Some((mailbox, number, uid, modseq)) = place else { return Ok(None) };
+    let email = insert_email(tx, delivery.account, accept.received, &delivery.prefix, found)?;
+    let entry = tx.ids.next();
+    tx.conn.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)")?.execute(params![
+        number,
         uid,
+        blob(entry),
         blob(email),
         size,
         modseq,
         (tx.shared.options.clock)().0,
-        delivery.prefix.as_ref(),
     ])?;
+    tx.changed(mailbox, modseq.unsigned_abs());
     Ok(Some(EmailId(email)))
 }
 
-/// Records the body with those who name it.
-fn keep(tx: &mut Tx<'_>, found: &Found, source: &Source, refs: i64) -> Result<(), Fail> {
+fn insert_email(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    received: Wall,
+    prefix: &[u8],
+    found: &Found,
+) -> rusqlite::Result<Id> {
+    let (email, thread) = (tx.ids.next(), tx.ids.next());
+    tx.conn.prepare_cached("INSERT INTO emails VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7)")?.execute(params![
+        blob(email),
+        blob(account.0),
+        blob(thread),
+        received.0,
+        (found.size + prefix.len() as u64).cast_signed(),
+        blob(found.blob),
+        prefix,
+    ])?;
+    Ok(email)
+}
+
+/// Records the body, with those who name it and what was found in it.
+fn keep(tx: &mut Tx<'_>, found: &Found, source: &Source, structure: &[u8], refs: i64) -> Result<(), Fail> {
+    if !structure.is_empty() && !matches!(source, Source::Row(_)) {
+        let mut insert = tx.conn.prepare_cached("INSERT INTO structures VALUES (?1, ?2)")?;
+        insert.execute(params![blob(found.blob), structure])?;
+    }
     let size = found.size.cast_signed();
     let mut insert = tx.conn.prepare_cached("INSERT INTO blobs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
     let id = blob(found.blob);
@@ -184,42 +215,6 @@ fn keep(tx: &mut Tx<'_>, found: &Found, source: &Source, refs: i64) -> Result<()
             tx.conn.prepare_cached("UPDATE blobs SET refs = refs + ?2 WHERE id = ?1")?.execute(params![id, refs])?;
         }
         Source::Nowhere | Source::Failed(_) => {}
-    }
-    Ok(())
-}
-
-/// Removes those of the entries that are in this mailbox, with what only they named.
-fn remove_entries(
-    conn: &Connection,
-    effects: &mut Effects,
-    mailbox: [u8; 16],
-    entries: impl Iterator<Item = [u8; 16]>,
-) -> rusqlite::Result<()> {
-    let mut delete =
-        conn.prepare_cached("DELETE FROM entries WHERE id = ?1 AND mailbox = ?2 RETURNING email, size, flags & 1")?;
-    let mut last = conn.prepare_cached("DELETE FROM emails WHERE id = ?1 AND entries = 1 RETURNING blob")?;
-    let mut other = conn.prepare_cached("UPDATE emails SET entries = entries - 1 WHERE id = ?1")?;
-    let (mut messages, mut octets, mut unseen) = (0_i64, 0_i64, 0_i64);
-    for entry in entries {
-        let gone = delete
-            .query_row(params![entry, mailbox], |row| {
-                Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-            })
-            .optional()?;
-        let Some((email, size, seen)) = gone else { continue };
-        (messages, octets, unseen) = (messages + 1, octets + size, unseen + 1 - seen);
-        match last.query_row([email], |row| row.get::<_, [u8; 16]>(0)).optional()? {
-            Some(body) => release_blob(conn, effects, body)?,
-            None => _ = other.execute([email])?,
-        }
-    }
-    if messages > 0 {
-        conn.prepare_cached(
-            "UPDATE mailboxes SET messages = messages - ?2, octets = octets - ?3, unseen = unseen - ?4,
-                highestmodseq = highestmodseq + 1
-             WHERE id = ?1",
-        )?
-        .execute(params![mailbox, messages, octets, unseen])?;
     }
     Ok(())
 }

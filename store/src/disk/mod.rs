@@ -27,6 +27,7 @@ mod engine;
 mod hash;
 mod io;
 mod mail;
+mod mailbox;
 mod password;
 mod queue;
 mod read;
@@ -45,7 +46,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use pillarbox_core::ops::{
-    Accept, AccountOp, Body, Busy, MaildropOp, QueueOp, Sink, Store, StoreError, StoreOp, StoreReply, Token,
+    Accept, AccountOp, Body, Busy, MailboxOp, MaildropOp, NewBody, QueueOp, Sink, Store, StoreError, StoreOp,
+    StoreReply, Token,
 };
 
 use self::asker::Asker;
@@ -53,12 +55,14 @@ use self::body::Bodies;
 use self::engine::{Engine, Job};
 use self::hash::HashJob;
 pub use self::io::{Disk, DiskFile, SystemDisk};
+use self::mailbox::Claims;
 use self::queue::Queue;
 use self::read::ReadJob;
 pub use self::recover::{OpenError, Recovery};
 use self::stage::{StageJob, Stages};
 use crate::locks::Locks;
 use crate::options::Options;
+use crate::watches::Watches;
 
 /// Threads that write large bodies.
 const STAGE_LANES: usize = 2;
@@ -86,6 +90,8 @@ struct Shared {
     bodies: Bodies,
     stages: Stages,
     locks: Mutex<Locks>,
+    watches: Mutex<Watches>,
+    claims: Claims,
     changes: Queue<Job>,
     waiting_changes: AtomicUsize,
     waiting_bytes: AtomicUsize,
@@ -117,6 +123,8 @@ impl DiskStore {
             bodies: Bodies::new(dir),
             stages: Stages::default(),
             locks: Mutex::default(),
+            watches: Mutex::default(),
+            claims: Claims::default(),
             // Bounded by the counts beside it, which go on counting what the engine has taken out.
             changes: Queue::new(usize::MAX),
             waiting_changes: AtomicUsize::new(0),
@@ -145,7 +153,14 @@ impl DiskStore {
             let conn = schema::open_reader(&shared.database)?;
             threads.others.push(spawn("read", &shared, move |shared| read::run(shared, &conn))?);
         }
-        let engine = Engine::new(Arc::clone(&shared), recovered.conn, recovered.writer, recovered.segments, dir);
+        let engine = Engine::new(
+            Arc::clone(&shared),
+            recovered.conn,
+            recovered.writer,
+            recovered.segments,
+            recovered.graves,
+            dir,
+        );
         threads.engine = Some(spawn("engine", &shared, move |_| engine.run())?);
         drop(threads);
         Ok(store)
@@ -246,8 +261,8 @@ impl Shared {
             _ => None,
         };
         let mut seals = Vec::new();
-        for accept in accepts(&op) {
-            let Body::Staged(stage) = accept.body else { continue };
+        for (body, _) in bodies(&op) {
+            let Body::Staged(stage) = *body else { continue };
             let seal = Arc::new(OnceLock::new());
             let job = StageJob::Seal(stage, Arc::clone(&seal));
             self.stage_jobs[job.lane(STAGE_LANES)].push_anyway(job);
@@ -278,6 +293,10 @@ impl Shared {
         }
     }
 
+    fn watches(&self) -> MutexGuard<'_, Watches> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn locks(&self) -> MutexGuard<'_, Locks> {
         self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -289,26 +308,34 @@ fn busy(asker: Asker, op: StoreOp) -> Busy {
     Busy(op)
 }
 
-/// The messages inside an op.
-fn accepts(op: &StoreOp) -> &[Accept] {
-    match op {
-        StoreOp::Accept(accept) => std::slice::from_ref(accept),
-        StoreOp::Queue(QueueOp::Settle(settle)) => &settle.accepts,
-        _ => &[],
-    }
+/// The bodies inside an op, in order, and whether anybody wants them.
+fn bodies(op: &StoreOp) -> impl Iterator<Item = (&Body, bool)> {
+    let (accepts, new): (&[Accept], &[NewBody]) = match op {
+        StoreOp::Accept(accept) => (std::slice::from_ref(accept), &[]),
+        StoreOp::Queue(QueueOp::Settle(settle)) => (&settle.accepts, &[]),
+        StoreOp::Mailbox(op) => match &**op {
+            MailboxOp::Ask { bodies, .. } => (&[], bodies),
+            MailboxOp::Watch { .. } | MailboxOp::Unwatch { .. } => (&[], &[]),
+        },
+        _ => (&[], &[]),
+    };
+    let wanted = |accept: &Accept| !accept.deliveries.is_empty() || !accept.rows.is_empty();
+    let accepts = accepts.iter().map(move |accept| (&accept.body, wanted(accept)));
+    accepts.chain(new.iter().map(|new| (&new.body, true)))
 }
 
 fn inline_bytes(op: &StoreOp) -> usize {
-    let size = |accept: &Accept| match &accept.body {
+    let size = |(body, _): (&Body, bool)| match body {
         Body::Inline(pieces) => pieces.iter().map(|piece| piece.len()).sum(),
         Body::Staged(_) | Body::Row(_) => 0,
     };
-    accepts(op).iter().map(size).sum()
+    bodies(op).map(size).sum()
 }
 
 fn is_read(op: &StoreOp) -> bool {
     match op {
-        StoreOp::Accept(_) | StoreOp::Stage(_) | StoreOp::Mailbox(_) => false,
+        StoreOp::Accept(_) | StoreOp::Stage(_) => false,
+        StoreOp::Mailbox(op) => mailbox::is_read(op),
         StoreOp::Account(op) => {
             matches!(op, AccountOp::Resolve { .. } | AccountOp::List { .. } | AccountOp::ListAliases { .. })
         }

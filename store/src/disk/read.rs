@@ -1,12 +1,14 @@
 //! The threads that read: each with a database connection of its own, so that no read waits for a commit.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use pillarbox_core::Wall;
+use pillarbox_core::mailbox::{MailboxName, Request, Response};
 use pillarbox_core::ops::{
-    AccountId, AccountOp, AccountReply, Destination, EntryId, Id, MaildropEntry, MaildropOp, MaildropReply, QueueOp,
-    QueueReply, QueueRow, RowId, StageId, StoreError, StoreOp, StoreReply,
+    AccountId, AccountOp, AccountReply, Destination, EntryId, Id, MailboxOp, MaildropEntry, MaildropOp, MaildropReply,
+    QueueOp, QueueReply, QueueRow, RowId, Sink, StageId, StoreError, StoreOp, StoreReply,
 };
 use pillarbox_core::smtp::Address;
 use rusqlite::types::Type;
@@ -14,6 +16,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::asker::{Asker, survive};
 use super::body::{Location, Place, ReadError};
+use super::mailbox::{self, Mailbox};
 use super::schema::blob;
 use super::{Shared, rows, unreadable};
 use crate::aliases::{self, Found};
@@ -34,7 +37,7 @@ pub(super) fn run(shared: &Shared, conn: &Connection) {
     let mut reader = Reader { shared, conn, block: Vec::new() };
     while let Some(job) = shared.reads.pop() {
         survive(|| {
-            let reply = reader.read(job.op, &Holder::new(job.asker.sink()));
+            let reply = reader.read(job.op, job.asker.sink());
             job.asker.answer(reply);
         });
     }
@@ -54,15 +57,16 @@ struct Message {
 }
 
 impl Reader<'_> {
-    fn read(&mut self, op: StoreOp, asker: &Holder) -> StoreReply {
+    fn read(&mut self, op: StoreOp, asker: &Arc<dyn Sink>) -> StoreReply {
         let reply = match op {
             StoreOp::Account(op) => self.account(op).map(StoreReply::Account),
             StoreOp::Maildrop(MaildropOp::Open { account }) => self.open(account, asker).map(StoreReply::Maildrop),
             StoreOp::Maildrop(MaildropOp::Read { entry, offset, len }) => {
-                let bytes = self.range(|conn| find_entry(conn, entry), offset, len);
+                let bytes = self.range(|conn| find_entry(conn, entry, None), offset, len);
                 let reply = |bytes: Option<_>| bytes.map_or(MaildropReply::Gone, MaildropReply::Bytes);
                 return bytes.map_or_else(StoreReply::Failed, |bytes| StoreReply::Maildrop(reply(bytes)));
             }
+            StoreOp::Mailbox(op) => return self.mailbox(*op, asker),
             StoreOp::Queue(QueueOp::Read { row, offset, len }) => {
                 let bytes = self.range(|conn| find_row(conn, row), offset, len);
                 let reply = |bytes: Option<_>| bytes.map_or(QueueReply::Gone, QueueReply::Bytes);
@@ -70,7 +74,7 @@ impl Reader<'_> {
             }
             StoreOp::Queue(op) => self.queue(op).map(StoreReply::Queue),
             // These never come here: see `Shared::submit`.
-            StoreOp::Accept(_) | StoreOp::Stage(_) | StoreOp::Maildrop(_) | StoreOp::Mailbox(_) => {
+            StoreOp::Accept(_) | StoreOp::Stage(_) | StoreOp::Maildrop(_) => {
                 Ok(StoreReply::Failed(StoreError::Unknown))
             }
         };
@@ -104,13 +108,13 @@ impl Reader<'_> {
         })
     }
 
-    fn open(&self, account: AccountId, asker: &Holder) -> rusqlite::Result<MaildropReply> {
+    fn open(&self, account: AccountId, asker: &Arc<dyn Sink>) -> rusqlite::Result<MaildropReply> {
         // The lock first: what is listed then cannot be deleted by the session before.
         let known = "SELECT 1 FROM accounts WHERE id = ?1";
         if !self.conn.prepare_cached(known)?.exists([blob(account.0)])? {
             return Ok(MaildropReply::NoAccount);
         }
-        let Some(lock) = self.shared.locks().take(account, self.shared.epoch, Some(asker.clone())) else {
+        let Some(lock) = self.shared.locks().take(account, self.shared.epoch, Some(Holder::new(asker))) else {
             return Ok(MaildropReply::InUse);
         };
         let listed = self.list(account);
@@ -125,21 +129,47 @@ impl Reader<'_> {
 
     fn list(&self, account: AccountId) -> rusqlite::Result<Option<Vec<MaildropEntry>>> {
         let tx = self.conn.unchecked_transaction()?;
-        let inbox = tx
-            .prepare_cached("SELECT id, uidvalidity FROM mailboxes WHERE account = ?1 AND name = 'INBOX'")?
-            .query_row([blob(account.0)], |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, u32>(1)?)))
-            .optional()?;
-        let Some((inbox, uidvalidity)) = inbox else { return Ok(None) };
+        let Some(inbox) = Mailbox::named(&tx, account, &MailboxName::inbox())? else { return Ok(None) };
         let mut statement = tx.prepare_cached("SELECT id, uid, size FROM entries WHERE mailbox = ?1 ORDER BY uid")?;
-        let rows = statement.query_map([inbox], |row| {
+        let rows = statement.query_map([inbox.number], |row| {
             let (uid, size): (u32, i64) = (row.get(1)?, row.get(2)?);
             Ok(MaildropEntry {
                 entry: EntryId(Id::from_bytes(row.get(0)?)),
                 size: size.unsigned_abs(),
-                unique: (u64::from(uidvalidity) << 32) | u64::from(uid),
+                unique: (u64::from(inbox.uid_validity) << 32) | u64::from(uid),
             })
         })?;
         rows.collect::<rusqlite::Result<_>>().map(Some)
+    }
+
+    fn mailbox(&mut self, op: MailboxOp, asker: &Arc<dyn Sink>) -> StoreReply {
+        let (account, request, bodies) = match op {
+            MailboxOp::Ask { account, request, bodies } => (account, request, bodies),
+            MailboxOp::Watch { mailbox } => {
+                self.shared.watches().add(mailbox, asker);
+                return StoreReply::Mailbox(Box::new(Response::Done));
+            }
+            MailboxOp::Unwatch { mailbox } => {
+                self.shared.watches().remove(mailbox, asker);
+                return StoreReply::Mailbox(Box::new(Response::Done));
+            }
+        };
+        if !bodies.is_empty() {
+            return StoreReply::Failed(StoreError::Unknown);
+        }
+        let response = match request {
+            Request::Read { entry, offset, len } => {
+                match self.range(|conn| find_entry(conn, entry, Some(account)), offset, len) {
+                    Ok(bytes) => bytes.map_or(Response::NoMessage, Response::Bytes),
+                    Err(error) => return StoreReply::Failed(error),
+                }
+            }
+            request => match mailbox::answer(self.conn, &self.shared.claims, account, &request) {
+                Ok(response) => response,
+                Err(error) => return unreadable(&error),
+            },
+        };
+        StoreReply::Mailbox(Box::new(response))
     }
 
     fn queue(&self, op: QueueOp) -> rusqlite::Result<QueueReply> {
@@ -290,12 +320,14 @@ fn targets(conn: &Connection, alias: &str) -> rusqlite::Result<Vec<Address>> {
     rows.collect()
 }
 
-fn find_entry(conn: &Connection, entry: EntryId) -> rusqlite::Result<Option<Message>> {
+/// The message that is filed here, in a mailbox of this account.
+fn find_entry(conn: &Connection, entry: EntryId, account: Option<AccountId>) -> rusqlite::Result<Option<Message>> {
     conn.prepare_cached(
-        "SELECT e.prefix, b.size, b.file, b.segment, b.offset, b.checksums FROM entries e
-         JOIN emails m ON m.id = e.email JOIN blobs b ON b.id = m.blob WHERE e.id = ?1",
+        "SELECT m.prefix, b.size, b.file, b.segment, b.offset, b.checksums FROM entries e
+         JOIN mailboxes x ON x.number = e.mailbox JOIN emails m ON m.id = e.email JOIN blobs b ON b.id = m.blob
+         WHERE e.id = ?1 AND (?2 IS NULL OR x.account = ?2)",
     )?
-    .query_row([blob(entry.0)], message)
+    .query_row(params![blob(entry.0), account.map(|account| blob(account.0))], message)
     .optional()
 }
 

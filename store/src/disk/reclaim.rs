@@ -1,6 +1,7 @@
 //! Reclaim: giving back what deletion freed, a small step at a time between the groups.
 //!
 //! * A large body that nobody names is unlinked.
+//! * Messages of a deleted mailbox are removed.
 //! * A segment without live records is unlinked; if it is the one being written, a new one begins first.
 //! * A segment that is mostly dead is rewritten: its live records move to the current segment, through the same group
 //!   commit as new mail, and then it has none.
@@ -15,6 +16,7 @@ use pillarbox_core::ops::{Id, StageId};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::engine::{Effects, Engine, Trouble};
+use super::mailbox::bury;
 use super::schema::{self, blob};
 use super::segment::{HEAD, Placed, SyncError, Walk};
 
@@ -42,6 +44,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Reclaim {
     /// Large bodies to be unlinked. Whoever deleted them has his answer already: a crash leaves them to the next start.
     pub(super) unlink: VecDeque<StageId>,
+    /// Deleted mailboxes whose messages are still to be removed.
+    pub(super) graves: VecDeque<i64>,
     /// The segment being rewritten, and where in it.
     rewriting: Option<(u64, u64)>,
     /// Something was committed since the database was tidied up.
@@ -52,10 +56,16 @@ pub(super) struct Reclaim {
     pub(super) pause: Option<Instant>,
 }
 
+impl Reclaim {
+    pub(super) fn new(graves: Vec<i64>) -> Self {
+        Self { graves: graves.into(), ..Self::default() }
+    }
+}
+
 impl Engine {
     /// There is a step to be made right away.
     pub(super) fn has_work(&self) -> bool {
-        let dead = || self.dead().is_some() || !self.reclaim.unlink.is_empty();
+        let dead = || self.dead().is_some() || !self.reclaim.unlink.is_empty() || !self.reclaim.graves.is_empty();
         !self.is_pausing() && (dead() || self.rewritable().is_some())
     }
 
@@ -72,7 +82,8 @@ impl Engine {
         self.reclaim.pause = None;
         self.seal_wasteful();
         self.unlink_some(STEP_FILES);
-        let step = self.write_back().and_then(|()| match (self.dead(), self.rewritable()) {
+        let buried = self.write_back().and_then(|()| self.bury_some());
+        let step = buried.and_then(|()| match (self.dead(), self.rewritable()) {
             (Some(_), _) => self.drop_dead(),
             (None, Some(segment)) => self.rewrite(segment),
             (None, None) if self.reclaim.untidy => self.tidy(idle),
@@ -102,6 +113,21 @@ impl Engine {
         let waiting = noop.query_row([], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))?;
         if waiting >= schema::LOG_BYTES / schema::PAGE {
             self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    /// Removes some messages of a deleted mailbox.
+    fn bury_some(&mut self) -> Result<(), Trouble> {
+        let Some(number) = self.reclaim.graves.front().copied() else { return Ok(()) };
+        let mut effects = Effects::default();
+        let tx = self.conn.unchecked_transaction()?;
+        let done = bury(&tx, &mut effects, number)?;
+        self.record_segments(&effects)?;
+        tx.commit()?;
+        self.committed(effects);
+        if done {
+            self.reclaim.graves.pop_front();
         }
         Ok(())
     }

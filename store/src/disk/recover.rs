@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::body::parse_file_name;
 use super::engine::Segment;
 use super::io::Disk;
+use super::mailbox::graves;
 use super::schema::{self, SchemaError, blob};
 use super::segment::{HEAD, Walk, Writer, path};
 use crate::options::Options;
@@ -111,6 +112,8 @@ pub(super) struct Recovered {
     pub(super) epoch: u64,
     pub(super) writer: Writer,
     pub(super) segments: BTreeMap<u64, Segment>,
+    /// Deleted mailboxes whose messages are still to be removed.
+    pub(super) graves: Vec<i64>,
     pub(super) report: Recovery,
 }
 
@@ -156,7 +159,8 @@ pub(super) fn open(dir: &Path, options: &Options, disk: &Arc<dyn Disk>) -> Resul
     } else if report != Recovery::default() {
         tracing::warn!("the store was not closed properly, and is whole: {report}");
     }
-    Ok(Recovered { lock, database, conn, epoch, writer, segments, report })
+    let graves = graves(&conn)?;
+    Ok(Recovered { lock, database, conn, epoch, writer, segments, graves, report })
 }
 
 /// Makes the folder and those above it that are missing, and their entries durable.

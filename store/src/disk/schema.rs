@@ -6,13 +6,23 @@
 use std::path::Path;
 use std::time::Duration;
 
+use pillarbox_core::mailbox::UidSet;
 use pillarbox_core::ops::Id;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params};
 
+use super::mailbox::fill_view;
+
 /// Each step takes a database from the version that is its index to the next one. A released step never changes.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[Step] = &[Step { sql: FIRST, fill: None }, Step { sql: SECOND, fill: Some(fill_views) }];
+
+/// A step from one version to the next.
+struct Step {
+    sql: &'static str,
+    /// What SQL alone cannot say, afterwards.
+    fill: Option<fn(&Connection) -> rusqlite::Result<()>>,
+}
 
 const FIRST: &str = "
 -- Numbers that only grow: how often the store was opened, and the last UIDVALIDITY given.
@@ -130,6 +140,106 @@ CREATE INDEX rows_by_destination ON rows (destination, due, id, bucket);
 CREATE INDEX rows_by_bucket ON rows (bucket, due);
 ";
 
+const SECOND: &str = "
+-- Mailboxes that readers see: a tree of names, flags, and what changed when.
+INSERT INTO counters VALUES ('mailbox', 0);
+
+CREATE TABLE mailboxes_2 (
+    id BLOB PRIMARY KEY,
+    account BLOB NOT NULL,
+    name TEXT NOT NULL,                  -- levels separated by /
+    number INTEGER NOT NULL UNIQUE,      -- under which its messages are kept: never used twice
+    special_use TEXT,                    -- RFC 6154
+    uidvalidity INTEGER NOT NULL,
+    uidnext INTEGER NOT NULL,
+    highestmodseq INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    unseen INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    octets INTEGER NOT NULL,
+    deleted_octets INTEGER NOT NULL,
+    recent_from INTEGER NOT NULL,        -- messages from this UID on are recent
+    run_from INTEGER NOT NULL,           -- the UIDs from here to the last are all there, and not in views
+    forgotten INTEGER NOT NULL,          -- what was removed up to this modseq nobody remembers
+    expunged_runs INTEGER NOT NULL,      -- runs in the table expunged
+    keywords TEXT NOT NULL,              -- atoms separated by spaces; their places are bits of flags, from bit 8 on
+    UNIQUE (account, name)
+) STRICT, WITHOUT ROWID;
+INSERT INTO mailboxes_2
+    SELECT id, account, name, row_number() OVER (ORDER BY id), NULL, uidvalidity, uidnext, max(highestmodseq, 1),
+        messages, unseen, 0, octets, 0, 1, uidnext, max(highestmodseq, 1), 0, ''
+    FROM mailboxes;
+UPDATE counters SET value = (SELECT count(*) FROM mailboxes) WHERE name = 'mailbox';
+
+-- The prefix belongs to the email: it is the same wherever that is filed.
+CREATE TABLE emails_2 (
+    id BLOB PRIMARY KEY,
+    account BLOB NOT NULL,
+    thread BLOB NOT NULL,
+    received INTEGER NOT NULL,
+    size INTEGER NOT NULL,               -- octets of prefix and body together
+    blob BLOB NOT NULL,
+    entries INTEGER NOT NULL,            -- places where it is filed
+    prefix BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO emails_2
+    SELECT m.id, m.account, m.thread, m.received, m.size, m.blob, m.entries, e.prefix
+    FROM entries e JOIN emails m ON m.id = e.email;
+
+-- Small rows in the order of UIDs: a page of a mailbox is a page of the database.
+CREATE TABLE entries_2 (
+    mailbox INTEGER NOT NULL,            -- its number
+    uid INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    email BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    modseq INTEGER NOT NULL,
+    flags INTEGER NOT NULL,              -- 1 Seen, 2 Answered, 4 Flagged, 8 Deleted, 16 Draft; keywords from bit 8 on
+    saved INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, uid)
+) STRICT, WITHOUT ROWID;
+INSERT INTO entries_2
+    SELECT b.number, e.uid, e.id, e.email, e.size, e.modseq, e.flags, e.saved
+    FROM entries e JOIN mailboxes_2 b ON b.id = e.mailbox ORDER BY b.number, e.uid;
+
+DROP TABLE entries;
+DROP TABLE emails;
+DROP TABLE mailboxes;
+ALTER TABLE mailboxes_2 RENAME TO mailboxes;
+ALTER TABLE emails_2 RENAME TO emails;
+ALTER TABLE entries_2 RENAME TO entries;
+CREATE UNIQUE INDEX entries_by_id ON entries (id);
+CREATE INDEX entries_by_modseq ON entries (mailbox, modseq);
+CREATE INDEX entries_unseen ON entries (mailbox, uid) WHERE flags & 1 = 0;
+CREATE INDEX entries_deleted ON entries (mailbox, uid) WHERE flags & 8 != 0;
+
+-- UIDs that are there, as runs: for each 4096 of them a row, if there are any.
+CREATE TABLE views (
+    mailbox INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    uids BLOB NOT NULL,
+    PRIMARY KEY (mailbox, chunk)
+) STRICT, WITHOUT ROWID;
+-- UIDs that were removed, by the modseq of their removal.
+CREATE TABLE expunged (
+    mailbox INTEGER NOT NULL,
+    modseq INTEGER NOT NULL,
+    runs INTEGER NOT NULL,
+    uids BLOB NOT NULL,
+    PRIMARY KEY (mailbox, modseq)
+) STRICT, WITHOUT ROWID;
+-- Deleted mailboxes whose messages are still to be removed.
+CREATE TABLE graves (mailbox INTEGER PRIMARY KEY) STRICT;
+
+-- Names of deleted mailboxes with others below them.
+CREATE TABLE noselect (account BLOB NOT NULL, name TEXT NOT NULL, PRIMARY KEY (account, name)) STRICT, WITHOUT ROWID;
+CREATE TABLE subscriptions (account BLOB NOT NULL, name TEXT NOT NULL, PRIMARY KEY (account, name))
+    STRICT, WITHOUT ROWID;
+
+-- What was found in a body when it came.
+CREATE TABLE structures (blob BLOB PRIMARY KEY, structure BLOB NOT NULL) STRICT, WITHOUT ROWID;
+";
+
 /// Page cache of the writing connection, in KiB.
 const WRITE_CACHE_KIB: i64 = 6 * 1024;
 /// Page cache of a reading connection, in KiB.
@@ -208,7 +318,7 @@ fn tune(conn: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     conn.pragma_update(None, "cache_size", -cache_kib)?;
     conn.pragma_update(None, "mmap_size", 0)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.set_prepared_statement_cache_capacity(64);
+    conn.set_prepared_statement_cache_capacity(128);
     Ok(())
 }
 
@@ -247,9 +357,23 @@ fn migrate(conn: &mut Connection, now: i64) -> Result<(), SchemaError> {
     };
     for (step, version) in ahead.iter().zip(version + 1..) {
         let tx = conn.transaction()?;
-        tx.execute_batch(step)?;
+        tx.execute_batch(step.sql)?;
+        step.fill.map_or(Ok(()), |fill| fill(&tx))?;
         tx.execute("INSERT INTO migrations VALUES (?1, ?2)", params![version, now])?;
         tx.commit()?;
+    }
+    Ok(())
+}
+
+/// Says of each mailbox which UIDs it has.
+fn fill_views(conn: &Connection) -> rusqlite::Result<()> {
+    let mut mailboxes = conn.prepare("SELECT number, uidnext FROM mailboxes")?;
+    let mut uids = conn.prepare("SELECT uid FROM entries WHERE mailbox = ?1 ORDER BY uid")?;
+    let mut update = conn.prepare("UPDATE mailboxes SET run_from = ?2 WHERE number = ?1")?;
+    let all = mailboxes.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?)))?;
+    for (number, uid_next) in all.collect::<rusqlite::Result<Vec<_>>>()? {
+        let uids = uids.query_map([number], |row| row.get::<_, u32>(0))?.collect::<rusqlite::Result<UidSet>>()?;
+        update.execute(params![number, fill_view(conn, number, uid_next, &uids)?])?;
     }
     Ok(())
 }
