@@ -5,11 +5,13 @@
 //! for long takes a copy (`detached`), so that a name does not keep a whole buffer.
 
 pub mod append;
+pub mod body_part;
 pub mod capability;
 pub mod chars;
 pub mod code;
 pub mod command;
 pub mod date;
+pub mod envelope;
 pub mod fetch;
 pub mod flag;
 pub mod list;
@@ -27,10 +29,12 @@ pub mod text;
 pub mod utf7;
 
 pub use append::{AppendMessage, Literal, LiteralMode};
+pub use body_part::{BodyKind, BodyPart, Parameter};
 pub use capability::{Enabled, SpecialUse};
 pub use code::Code;
 pub use command::{Command, IdField, Tagged, Transfer};
 pub use date::{Date, DateTime};
+pub use envelope::{Address, Envelope};
 pub use fetch::{Fetch, FetchItem};
 pub use flag::{Flag, Keyword};
 pub use list::{List, ListReturn, ListSelect};

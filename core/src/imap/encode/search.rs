@@ -1,0 +1,133 @@
+//! What a search has found: SEARCH (RFC 3501 §7.2.5, RFC 7162 §3.1.5), ESEARCH (RFC 4731), VANISHED (RFC 7162 §3.2.10).
+
+use super::string::number;
+use crate::imap::types::{Modseq, NumberSet, Tag};
+use crate::outbox::Outbox;
+
+/// `* SEARCH 2 84 882`. An outbox that is full half-way is of no harm: begin, add numbers in pages, end.
+pub fn search_begin(tx: &mut Outbox) {
+    tx.put(b"* SEARCH");
+}
+
+/// More numbers of a SEARCH response.
+pub fn search_numbers(tx: &mut Outbox, numbers: impl IntoIterator<Item = u32>) {
+    for found in numbers {
+        tx.put(b" ");
+        number(tx, u64::from(found));
+    }
+}
+
+/// The end of a SEARCH response; with the largest mod-sequence of what was found, if the search was for one. That is only
+/// said when something was found.
+pub fn search_end(tx: &mut Outbox, modseq: Option<Modseq>) {
+    if let Some(modseq) = modseq {
+        tx.put(b" (MODSEQ ");
+        number(tx, modseq.value());
+        tx.put(b")");
+    }
+    tx.put(b"\r\n");
+}
+
+/// An ESEARCH response. What is `None` is not told: `MIN`, `MAX` and `ALL` of nothing are not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Esearch<'a> {
+    /// Whose answer it is.
+    pub tag: Option<&'a Tag>,
+    /// The numbers are UIDs.
+    pub uid: bool,
+    /// The smallest number.
+    pub min: Option<u32>,
+    /// The largest number.
+    pub max: Option<u32>,
+    /// All of them; the empty set is left out.
+    pub all: Option<&'a NumberSet>,
+    /// How many.
+    pub count: Option<u64>,
+    /// The largest mod-sequence of what is told.
+    pub modseq: Option<Modseq>,
+}
+
+/// `* ESEARCH (TAG "a") UID COUNT 17 ALL 4:18,21`
+pub fn esearch(tx: &mut Outbox, found: &Esearch<'_>) {
+    tx.put(b"* ESEARCH");
+    if let Some(tag) = found.tag {
+        tx.put(b" (TAG \"");
+        tx.put(tag.as_bytes());
+        tx.put(b"\")");
+    }
+    if found.uid {
+        tx.put(b" UID");
+    }
+    let modseq = found.modseq.map(Modseq::value);
+    let (min, max) = (found.min.map(u64::from), found.max.map(u64::from));
+    for (name, value) in [(" MIN ", min), (" MAX ", max), (" COUNT ", found.count), (" MODSEQ ", modseq)] {
+        if let Some(value) = value {
+            tx.put(name.as_bytes());
+            number(tx, value);
+        }
+    }
+    if let Some(all) = found.all.filter(|all| !all.is_empty()) {
+        tx.put(b" ALL ");
+        number_set(tx, all);
+    }
+    tx.put(b"\r\n");
+}
+
+/// `* VANISHED 300:310`, in the place of EXPUNGE; `earlier`: expunged before the mailbox was opened. Nothing is said of
+/// the empty set.
+pub fn vanished(tx: &mut Outbox, earlier: bool, uids: &NumberSet) {
+    if uids.is_empty() {
+        return;
+    }
+    tx.put(if earlier { b"* VANISHED (EARLIER) " } else { b"* VANISHED " });
+    number_set(tx, uids);
+    tx.put(b"\r\n");
+}
+
+/// `1:3,5`; the empty set has no form, and none may come here.
+pub fn number_set(tx: &mut Outbox, set: &NumberSet) {
+    for (n, range) in set.ranges().enumerate() {
+        tx.put(if n == 0 { b"" } else { b"," });
+        number(tx, u64::from(*range.start()));
+        if range.start() != range.end() {
+            tx.put(b":");
+            number(tx, u64::from(*range.end()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::written;
+    use super::*;
+
+    #[test]
+    fn results() {
+        let search = |numbers: &[u32], modseq| {
+            written(|tx| {
+                search_begin(tx);
+                search_numbers(tx, numbers.iter().copied());
+                search_end(tx, modseq);
+            })
+        };
+        assert_eq!(search(&[], None), b"* SEARCH\r\n");
+        assert_eq!(search(&[2, 5, 6], Modseq::new(917)), b"* SEARCH 2 5 6 (MODSEQ 917)\r\n");
+        let (tag, set) = (Tag::new(b"A285").unwrap(), [43, 2, 3, 4].into_iter().collect());
+        let found = Esearch {
+            tag: Some(&tag),
+            uid: true,
+            min: Some(2),
+            max: Some(43),
+            all: Some(&set),
+            count: Some(4),
+            modseq: Modseq::new(9),
+        };
+        let expected: &[u8] = b"* ESEARCH (TAG \"A285\") UID MIN 2 MAX 43 COUNT 4 MODSEQ 9 ALL 2:4,43\r\n";
+        assert_eq!(written(|tx| esearch(tx, &found)), expected);
+        assert_eq!(written(|tx| esearch(tx, &Esearch::default())), b"* ESEARCH\r\n");
+        let empty = Esearch { all: Some(&NumberSet::new()), count: Some(0), ..Esearch::default() };
+        assert_eq!(written(|tx| esearch(tx, &empty)), b"* ESEARCH COUNT 0\r\n");
+        assert_eq!(written(|tx| vanished(tx, true, &set)), b"* VANISHED (EARLIER) 2:4,43\r\n");
+        assert_eq!(written(|tx| vanished(tx, false, &NumberSet::new())), b"");
+    }
+}
