@@ -7,15 +7,17 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use crate::common::sink::Sink;
-use crate::common::{On, PATIENCE, Server, message, on_every_runtime, until};
+use crate::common::{On, PATIENCE, Server, Wire, message, on_every_runtime, until};
 
 on_every_runtime! {
     one worker:
         a_kill_loses_nothing_acknowledged,
+        a_kill_takes_no_deletion_back,
         a_kill_while_the_queue_delivers_repeats_only_what_was_in_flight,
         sigterm_under_load_ends_cleanly_and_loses_nothing;
     two workers:
         a_kill_loses_nothing_acknowledged,
+        a_kill_takes_no_deletion_back,
         a_kill_while_the_queue_delivers_repeats_only_what_was_in_flight,
         sigterm_under_load_ends_cleanly_and_loses_nothing;
 }
@@ -86,9 +88,10 @@ fn assert_kept(known: &Known, mailbox: &BTreeMap<String, usize>) {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
-/// A server that sends mail for remote.example to this address.
+/// A server that sends mail for remote.example to this address, and is at the same ports whenever it starts.
 fn server(on: On, remote: SocketAddr) -> Server {
     let mut server = Server::make(on, "example.org", &["alice", "bob"]);
+    server.settle();
     server.route("remote.example", remote);
     server.serve();
     server
@@ -128,6 +131,52 @@ fn a_kill_loses_nothing_acknowledged(on: On) {
         assert_eq!(queued(&server), names(&mailbox));
     }
     server.assert_alive(BOB);
+}
+
+/// Deletes bob's messages from the first on, two at a time, until the server is gone; `gone` counts those whose deletion was
+/// acknowledged.
+fn delete(at: SocketAddr, password: &str, gone: &AtomicUsize) -> Option<()> {
+    loop {
+        let mut pop = Wire::connect(at);
+        pop.try_line().ok()?;
+        pop.try_pop3(&format!("USER {BOB}"))?;
+        if !pop.try_pop3(&format!("PASS {password}"))?.starts_with("+OK") {
+            // The session before has not given the maildrop back yet.
+            continue;
+        }
+        for n in 1..=2 {
+            assert!(pop.try_pop3(&format!("DELE {n}"))?.starts_with("+OK"));
+        }
+        assert!(pop.try_pop3("QUIT")?.starts_with("+OK"));
+        gone.fetch_add(2, Ordering::SeqCst);
+    }
+}
+
+fn a_kill_takes_no_deletion_back(on: On) {
+    const MESSAGES: usize = 200;
+    let mut server = Server::make(on, "example.org", &["alice", "bob"]);
+    server.settle();
+    server.serve();
+    let mut smtp = server.smtp();
+    for n in 0..MESSAGES {
+        smtp.deliver("x@client.example", &[BOB], &message::message(&format!("m{n}"), 300));
+    }
+    let gone = Arc::new(AtomicUsize::new(0));
+    for round in 1..=3 {
+        let (at, password, counter) = (server.address("pop3"), server.password(BOB).to_owned(), Arc::clone(&gone));
+        let client = thread::spawn(move || delete(at, &password, &counter));
+        until("some are deleted", || gone.load(Ordering::SeqCst) >= 20 * round);
+        server.kill();
+        client.join().unwrap();
+        let before = gone.load(Ordering::SeqCst);
+        server.serve();
+        let there: Vec<_> = server.mailbox(BOB).iter().map(|stored| message::name_of(stored)).collect();
+        // One QUIT at most was obeyed and not answered.
+        let after = MESSAGES - there.len();
+        assert!(after == before || after == before + 2, "{before} deletions acknowledged, {after} made");
+        assert_eq!(there, (after..MESSAGES).map(|n| format!("m{n}")).collect::<Vec<_>>());
+        gone.store(after, Ordering::SeqCst);
+    }
 }
 
 fn a_kill_while_the_queue_delivers_repeats_only_what_was_in_flight(on: On) {

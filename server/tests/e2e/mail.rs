@@ -78,9 +78,10 @@ fn acknowledged_mail_survives_a_kill(on: On) {
 
 fn mail_waits_for_another_server_and_arrives(on: On) {
     let mut amber = Server::make(on, "example.org", &["alice", "bob"]);
-    let mut birch = Server::start(on, "birch.example", &["bob"]);
+    let mut birch = Server::make(on, "birch.example", &["bob"]);
+    birch.settle();
+    birch.serve();
     let address = birch.address("smtp");
-    birch.keep_addresses();
     birch.stop();
     amber.route("birch.example", address);
     amber.serve();

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -80,11 +81,15 @@ impl Server {
         self.edit("servers = [\"127.0.0.1:1\"]", &format!("servers = [\"{names}\"]"));
     }
 
-    /// After a restart it listens where it listens now.
-    pub(crate) fn keep_addresses(&self) {
-        for (_, address) in self.addresses() {
-            self.edit("bind = \"127.0.0.1:0\"", &format!("bind = \"{address}\""));
-        }
+    /// From its first start on it listens at the same ports, which nobody else is given while it is down.
+    pub(crate) fn settle(&self) {
+        self.configure(|text| {
+            let lines = text.lines().map(|line| match line {
+                "bind = \"127.0.0.1:0\"" => format!("bind = \"127.0.0.1:{}\"", quiet_port()),
+                line => line.to_owned(),
+            });
+            lines.collect::<Vec<_>>().join("\n") + "\n"
+        });
     }
 
     /// Makes an account, with a fresh password.
@@ -350,6 +355,15 @@ impl Drop for Server {
             eprintln!("the server's last words:\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
         }
     }
+}
+
+/// A free port below those that systems hand out by themselves; no two are equal.
+fn quiet_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Another run of these tests begins elsewhere.
+    let begin = u16::try_from(std::process::id() % 500).unwrap() * 20;
+    let mut ports = std::iter::repeat_with(|| 10_000 + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// What a command said.

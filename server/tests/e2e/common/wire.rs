@@ -124,6 +124,12 @@ impl Wire {
         line
     }
 
+    /// A command and the line that answers it; `None` when the peer has gone.
+    pub(crate) fn try_pop3(&mut self, command: &str) -> Option<String> {
+        self.try_send(format!("{command}\r\n").as_bytes()).ok()?;
+        self.try_line().ok().filter(|line| !line.is_empty())
+    }
+
     /// Messages by STAT.
     pub(crate) fn count(&mut self) -> usize {
         self.pop3("STAT").split(' ').nth(1).unwrap().parse().unwrap()
