@@ -27,6 +27,7 @@ pub(crate) struct Provider {
     pub(crate) submission: SocketAddr,
     pub(crate) pop3: SocketAddr,
     pub(crate) heard: Arc<Heard>,
+    config: Arc<Config>,
     workers: Workers,
     store: Kept,
 }
@@ -118,12 +119,12 @@ impl Opening {
         let sockets: Vec<_> =
             [self.port, 0, 0].map(|port| listen(SocketAddr::from((self.ip, port))).unwrap()).into_iter().collect();
         let addresses: Vec<_> = sockets.iter().map(|listener| listener.local_addr().unwrap()).collect();
-        let heard = Arc::new(Heard::default());
+        let (heard, config) = (Arc::new(Heard::default()), Arc::new(self.config()));
         let mut listeners: Vec<_> = sockets.into_iter().map(Listener::Tcp).collect();
         let folder = self.control.as_ref();
         listeners.extend(folder.map(|folder| Listener::Unix(listen_unix(folder, "control").unwrap())));
         let plan = Plan {
-            config: Arc::new(self.config()),
+            config: Arc::clone(&config),
             workers: self.workers,
             store: self.slow.clone().map_or_else(|| self.store.as_store(), |slow| slow as _),
             events: Arc::clone(&heard) as _,
@@ -132,7 +133,7 @@ impl Opening {
         };
         let workers = Workers::start(run, plan).unwrap();
         let [smtp, submission, pop3] = addresses[..] else { panic!("three services") };
-        Provider { smtp, submission, pop3, heard, workers, store: self.store }
+        Provider { smtp, submission, pop3, heard, config, workers, store: self.store }
     }
 
     fn config(&self) -> Config {
@@ -171,6 +172,12 @@ impl Provider {
     /// Tells it to stop: idle sessions at once, the others within `grace`.
     pub(crate) fn drain(&self, grace: Duration) {
         self.workers.handle().drain(grace);
+    }
+
+    /// Gives it another name.
+    pub(crate) fn rename(&self, hostname: &str) {
+        let config = Config { hostname: hostname.to_owned(), ..Config::clone(&self.config) };
+        self.workers.handle().reload(&Arc::new(config));
     }
 
     /// Waits until it has stopped, and closes its store.

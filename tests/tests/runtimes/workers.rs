@@ -6,7 +6,7 @@ use pillarbox_core::node::Event;
 use pillarbox_runtime::Run;
 
 use crate::names::Names;
-use crate::provider::Opening;
+use crate::provider::{Opening, until};
 use crate::talk::Talk;
 
 const MESSAGE: &[u8] = b"Subject: hello\r\n\r\nHello, world\r\n";
@@ -66,4 +66,28 @@ pub(crate) fn eight_workers_drain(run: Run) {
         client.ends();
     }
     amber.join();
+}
+
+/// A new configuration reaches all workers; sessions keep the one that they began with.
+pub(crate) fn reload_reaches_all_workers(run: Run) {
+    let amber = Opening::new("amber.example").workers(3).on(run);
+    let old: Vec<_> = (0..3).map(|_| Talk::smtp(amber.smtp)).collect();
+    amber.rename("new.amber.example");
+    // Three at a time: one at each worker.
+    until("new name at all workers", || {
+        let mut talks = [(); 3].map(|()| Talk::connect(amber.smtp));
+        let greetings = talks.each_mut().map(|talk| talk.reply("220 "));
+        let news = greetings.iter().all(|greeting| greeting.starts_with("220 new.amber.example "));
+        for mut talk in talks {
+            talk.say("QUIT", "221 ");
+            talk.ends();
+        }
+        news.then_some(())
+    });
+    for mut talk in old {
+        talk.say("HELO client.example", "250 mx.amber.example");
+        talk.say("QUIT", "221 ");
+        talk.ends();
+    }
+    amber.stop();
 }
