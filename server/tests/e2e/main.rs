@@ -10,6 +10,7 @@ mod commands;
 mod crash;
 mod crowd;
 mod demo;
+mod flood;
 mod mail;
 mod serving;
 mod workers;
