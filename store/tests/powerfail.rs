@@ -16,6 +16,7 @@ use std::process::{Command, Stdio};
 
 use bytes::Bytes;
 use common::*;
+use pillarbox_core::mailbox::*;
 use pillarbox_core::ops::*;
 use pillarbox_core::{Random, Seed};
 use pillarbox_store::DiskStore;
@@ -100,6 +101,14 @@ fn check(dir: &Path, said: &Said, moment: usize) -> usize {
         release(&node, &*store, lock);
         accepted(node.ask(&*store, deliver(accounts[0].0, "and on it goes")));
     }
+    let resolve = AccountOp::Resolve { address: address("bob@example.org") };
+    let found = node.ask(&*store, StoreOp::Account(resolve));
+    if let StoreReply::Account(AccountReply::Resolved(Resolution::Targets { accounts, .. })) = found {
+        for n in filed(&node, &store, accounts[0].0) {
+            assert!(present.insert(n), "{moment}: {n} is there twice");
+        }
+        respond(node.ask(&*store, appending(accounts[0].0, "INBOX", FlagSet::SEEN, vec![inline("and on it goes")])));
+    }
     for n in said.accepted.difference(&said.leaving) {
         assert!(present.contains(n), "{moment}: message {n} was acknowledged and is lost");
     }
@@ -118,6 +127,23 @@ fn check(dir: &Path, said: &Said, moment: usize) -> usize {
     store.close();
     balance(dir, moment);
     present.len()
+}
+
+/// The messages in all mailboxes of a reader.
+fn filed(node: &Node, store: &DiskStore, account: AccountId) -> Vec<usize> {
+    let Response::Mailboxes(mailboxes) = request(node, store, account, Request::List) else { panic!("no list") };
+    let mut found = Vec::new();
+    for mailbox in mailboxes.iter().filter(|mailbox| mailbox.there.is_some()) {
+        let selected = select(node, store, account, mailbox.name.as_str(), true);
+        let entries = entries(node, store, account, selected.mailbox);
+        assert!(entries.iter().map(|entry| entry.uid).eq(selected.uids.iter()));
+        for entry in entries {
+            let read = Request::Read { entry: entry.entry, offset: 0, len: usize::MAX };
+            let Response::Bytes(bytes) = request(node, store, account, read) else { panic!("unreadable") };
+            found.push(number(&bytes));
+        }
+    }
+    found
 }
 
 /// Counters are what they count.
@@ -174,8 +200,12 @@ fn work(dir: &Path) {
     let store = open(dir);
     let node = Node::new();
     let account = add(&node, &*store, "alice@example.org");
+    let reader = add(&node, &*store, "bob@example.org");
     let (mut next, mut filed) = (0, Vec::new());
     for round in 0..40_usize {
+        if round % 2 == 0 {
+            work_of_a_reader(&node, &store, reader, round);
+        }
         let mut asked = Vec::new();
         for i in 0..4 {
             let n = next;
@@ -220,6 +250,40 @@ fn work(dir: &Path) {
         std::thread::yield_now();
     }
     store.close();
+}
+
+/// New messages are filed, moved, flagged, some of them removed; a mailbox is renamed, and one is deleted.
+fn work_of_a_reader(node: &Node, store: &DiskStore, account: AccountId, round: usize) {
+    let numbers: Vec<usize> = (0..3).map(|i| 10_000 + 3 * round + i).collect();
+    let bodies = numbers.iter().map(|n| inline(body(*n))).collect();
+    let Response::Appended { uids, .. } = respond(node.ask(store, appending(account, "INBOX", FlagSet::DRAFT, bodies)))
+    else {
+        panic!("not filed")
+    };
+    numbers.iter().for_each(|n| println!("accepted {n}"));
+    let inbox = select(node, store, account, "INBOX", false).mailbox;
+    let ask = |ask| request(node, store, account, ask);
+    ask(Request::Create { name: name("a/b"), special_use: None });
+    let removed: Vec<_> = uids.iter().zip(&numbers).filter(|(_, n)| **n % 4 == 1).collect();
+    removed.iter().for_each(|(_, n)| println!("leaving {n}"));
+    let change = FlagChange { mode: FlagMode::Add, flags: FlagSet::DELETED, keywords: vec![] };
+    let some = removed.iter().map(|(uid, _)| *uid).collect();
+    ask(Request::Flag { mailbox: inbox, uids: some, change, unchanged_since: None });
+    ask(Request::Expunge { mailbox: inbox, uids: None });
+    removed.iter().for_each(|(_, n)| println!("gone {n}"));
+    ask(Request::Copy { mailbox: inbox, uids, to: name("a/b"), remove: true });
+    match round % 12 {
+        4 => _ = ask(Request::Rename { from: name("a/b"), to: name(&format!("kept/{round}")) }),
+        8 => {
+            let target = select(node, store, account, "a/b", true);
+            let lost = 10_000 + 3 * (round - 2)..10_000 + 3 * (round + 1);
+            lost.clone().for_each(|n| println!("leaving {n}"));
+            assert!(target.counters.messages > 0);
+            ask(Request::Delete { name: name("a/b") });
+            lost.for_each(|n| println!("gone {n}"));
+        }
+        _ => {}
+    }
 }
 
 fn body(n: usize) -> Bytes {

@@ -166,8 +166,8 @@ CREATE TABLE mailboxes_2 (
     UNIQUE (account, name)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO mailboxes_2
-    SELECT id, account, name, row_number() OVER (ORDER BY id), NULL, uidvalidity, uidnext, max(highestmodseq, 1),
-        messages, unseen, 0, octets, 0, 1, uidnext, max(highestmodseq, 1), 0, ''
+    SELECT id, account, name, row_number() OVER (ORDER BY id), NULL, uidvalidity, uidnext, highestmodseq,
+        messages, unseen, 0, octets, 0, 1, uidnext, highestmodseq, 0, ''
     FROM mailboxes;
 UPDATE counters SET value = (SELECT count(*) FROM mailboxes) WHERE name = 'mailbox';
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use pillarbox_core::mailbox::{Append, Entry, FlagSet, MailboxName, Request, Response, Selected, UidSet};
 use pillarbox_core::ops::*;
 use pillarbox_core::smtp::Address;
 use pillarbox_core::{Secret, Wall};
@@ -252,4 +253,52 @@ pub fn wait_until_smaller(dir: &Path, bytes: u64) {
         assert!(begun.elapsed() < Duration::from_secs(60), "{} octets left in {}", folder_size(dir), dir.display());
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A request of a mail reader.
+pub fn request(node: &Node, store: &dyn Store, account: AccountId, request: Request) -> Response {
+    respond(node.ask(store, asking(account, request, vec![])))
+}
+
+pub fn asking(account: AccountId, request: Request, bodies: Vec<NewBody>) -> StoreOp {
+    StoreOp::Mailbox(Box::new(MailboxOp::Ask { account, request, bodies }))
+}
+
+pub fn respond(reply: StoreReply) -> Response {
+    match reply {
+        StoreReply::Mailbox(response) => *response,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Files new messages in a mailbox, all with these flags.
+pub fn appending(account: AccountId, to: &str, flags: FlagSet, bodies: Vec<Body>) -> StoreOp {
+    let messages = vec![Append { flags, ..Append::default() }; bodies.len()];
+    let new = |body| NewBody { body, structure: Bytes::from_static(b"structure") };
+    let append = Request::Append { to: name(to), messages };
+    asking(account, append, bodies.into_iter().map(new).collect())
+}
+
+pub fn name(text: &str) -> MailboxName {
+    MailboxName::new(text).unwrap()
+}
+
+pub fn select(node: &Node, store: &dyn Store, account: AccountId, name: &str, peek: bool) -> Selected {
+    match request(node, store, account, Request::Select { name: self::name(name), peek }) {
+        Response::Selected(selected) => selected,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Every message of a mailbox, page by page.
+pub fn entries(node: &Node, store: &dyn Store, account: AccountId, mailbox: MailboxId) -> Vec<Entry> {
+    let (mut all, mut from) = (Vec::new(), Some(1));
+    while let Some(first) = from {
+        let uids = UidSet::run(first, u32::MAX);
+        let page = Request::Entries { mailbox, uids, changed_since: None, structures: true };
+        let Response::Entries { entries, next, .. } = request(node, store, account, page) else { panic!("no page") };
+        all.extend(entries);
+        from = next;
+    }
+    all
 }
