@@ -153,7 +153,7 @@ fn delete(at: SocketAddr, password: &str, gone: &AtomicUsize) -> Option<()> {
 }
 
 fn a_kill_takes_no_deletion_back(on: On) {
-    const MESSAGES: usize = 200;
+    const MESSAGES: usize = 100;
     let mut server = Server::make(on, "example.org", &["alice", "bob"]);
     server.settle();
     server.serve();
@@ -165,7 +165,7 @@ fn a_kill_takes_no_deletion_back(on: On) {
     for round in 1..=3 {
         let (at, password, counter) = (server.address("pop3"), server.password(BOB).to_owned(), Arc::clone(&gone));
         let client = thread::spawn(move || delete(at, &password, &counter));
-        until("some are deleted", || gone.load(Ordering::SeqCst) >= 20 * round);
+        until("some are deleted", || gone.load(Ordering::SeqCst) >= 10 * round);
         server.kill();
         client.join().unwrap();
         let before = gone.load(Ordering::SeqCst);
