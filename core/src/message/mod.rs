@@ -1,5 +1,20 @@
-//! What a message says of itself, read as it passes (RFC 5322): incremental, and bounded.
+//! What a message says of itself, read as it passes (RFC 5322, RFC 2045): incremental, and bounded.
+//!
+//! [`HeaderScanner`] sees what a mail server must know of a header; [`StructureParser`] makes the [`Structure`]: the
+//! tree of parts, where each lies in the message, and the fields that IMAP and JMAP tell of.
 
+mod addresses;
+mod blob;
+mod fields;
 mod header;
+mod media;
+mod parser;
+mod structure;
+mod transfer;
 
+pub use blob::Broken;
+pub use fields::{FieldFilter, Pick};
 pub use header::{HeaderFault, HeaderScanner};
+pub use parser::StructureParser;
+pub use structure::{FieldName, Kind, Part, Structure};
+pub use transfer::{Decoder, Undecodable};
