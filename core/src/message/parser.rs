@@ -225,6 +225,8 @@ impl StructureParser {
     /// Appends to the value of the last field, as far as there is room.
     fn keep(&mut self, text: &[u8]) {
         let Some(field) = self.fields.last() else { return };
+        // Nothing stands between the values: blanks in front of one are not kept at all.
+        let text = if self.texts.len() == field.value.start { text.trim_ascii_start() } else { text };
         let in_field = Structure::MAX_FIELD.saturating_sub(self.texts.len() - field.value.start);
         let in_all = Structure::MAX_FIELDS.saturating_sub(self.texts.len() + 4 * self.fields.len());
         self.texts.extend_from_slice(&text[..text.len().min(in_field).min(in_all)]);
@@ -234,12 +236,9 @@ impl StructureParser {
     fn end_field(&mut self) {
         let At::Header { kept: true } = self.at else { return };
         let Some(field) = self.fields.last_mut() else { return };
-        let value = &self.texts[field.value.start..];
-        let blanks = value.len() - value.trim_ascii_start().len();
-        let end = field.value.start + value.trim_ascii_end().len();
-        let start = (field.value.start + blanks).min(end);
-        self.texts.truncate(end);
-        field.value = start..end;
+        let value = self.texts[field.value.start..].trim_ascii_end();
+        field.value.end = field.value.start + value.len();
+        self.texts.truncate(field.value.end);
     }
 
     /// A part begins here, within that one.
@@ -315,7 +314,7 @@ impl StructureParser {
             part.end = last_end;
             let lines = self.lines.saturating_sub(open.lines);
             // The end of the last line belongs to the delimiter: if it was empty there is nothing left of it.
-            let is_gone = end < self.offset && self.before.0 == self.before.1;
+            let is_gone = last_end < self.offset && self.before.0 == self.before.1;
             part.lines = lines.saturating_sub(u64::from(is_gone));
         }
     }
