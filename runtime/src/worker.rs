@@ -17,7 +17,7 @@
 //! A read is followed by a turn before the next read of the same socket, so that what the machine has not seen does not
 //! pile up; what a turn says to a peer is written within the turn.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -95,7 +95,7 @@ pub struct Worker {
     links: HashMap<ConnId, Link>,
     sockets: HashMap<SocketId, Rc<Socket>>,
     /// Connections read since all had their turn.
-    read: Vec<ConnId>,
+    read: HashSet<ConnId>,
     /// Connections in their farewell, the oldest first.
     leaving: VecDeque<(Mono, ConnId)>,
 }
@@ -119,7 +119,7 @@ impl Worker {
             answers: Vec::new(),
             links: HashMap::new(),
             sockets: HashMap::new(),
-            read: Vec::new(),
+            read: HashSet::new(),
             leaving: VecDeque::new(),
         }
     }
@@ -317,7 +317,7 @@ impl Worker {
         let (Some(link), Some(io)) = (self.links.get_mut(&conn), self.machine.conn(conn)) else { return false };
         self.pool.make_room(io.rx);
         let room = io.rx.capacity() - io.rx.len();
-        self.read.push(conn);
+        self.read.insert(conn);
         match link.socket.read(io.rx) {
             Ok(0) => {
                 link.eof = true;

@@ -233,6 +233,20 @@ fn an_error_is_told_once_and_the_close_answers_it() {
 }
 
 #[test]
+fn a_flood_without_a_pause_costs_a_turn_no_more_for_each_read() {
+    let (mut desk, mut peer) = Desk::connected();
+    desk.act(NodeAction::Interest { conn: CONN, read: true });
+    desk.script.page().more = true;
+    for _ in 0..100 {
+        peer.write_all(b"more than the machine takes").unwrap();
+        desk.serve();
+        desk.script.page().lent = 0;
+        assert_eq!(desk.worker.turn(&mut desk.watch), Turn::More);
+    }
+    assert_eq!(desk.script.page().lent, 1);
+}
+
+#[test]
 fn what_is_aborted_is_forgotten() {
     let (mut desk, mut peer) = Desk::connected();
     desk.act(NodeAction::Close { conn: CONN, abort: true });

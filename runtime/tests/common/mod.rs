@@ -30,6 +30,10 @@ pub(crate) struct Page {
     pub(crate) heard: Vec<NodeInput>,
     pub(crate) touched: Vec<ConnId>,
     pub(crate) done: bool,
+    /// There is always more to do.
+    pub(crate) more: bool,
+    /// How often a connection's buffers were asked for.
+    pub(crate) lent: usize,
 }
 
 impl Script {
@@ -71,6 +75,7 @@ impl Machine for Follower {
     }
 
     fn conn(&mut self, id: ConnId) -> Option<ConnIo<'_>> {
+        self.script.page().lent += 1;
         let (rx, tx) = self.conns.get_mut(&id)?;
         Some(ConnIo { rx, tx })
     }
@@ -92,6 +97,7 @@ impl Machine for Follower {
                 NodeStep::Act(action)
             }
             None if page.done => NodeStep::Done,
+            None if page.more => NodeStep::More,
             None => NodeStep::Wait { until: None },
         }
     }
