@@ -98,6 +98,8 @@ pub struct Worker {
     read: HashSet<ConnId>,
     /// Connections in their farewell, the oldest first.
     leaving: VecDeque<(Mono, ConnId)>,
+    /// A socket is being served. If it still is when the next turn begins, the machine broke meanwhile.
+    serving: bool,
 }
 
 impl Worker {
@@ -121,6 +123,7 @@ impl Worker {
             sockets: HashMap::new(),
             read: HashSet::new(),
             leaving: VecDeque::new(),
+            serving: false,
         }
     }
 
@@ -142,14 +145,22 @@ impl Worker {
     /// Moves bytes of a socket that is ready, at most one read's worth. Returns what it may still be ready for: what was
     /// asked, but where the socket said that it would block. Take a turn before the next call.
     pub fn ready(&mut self, source: Source, ready: Ready) -> Ready {
-        match source {
+        self.serving = true;
+        let still = match source {
             Source::Conn(conn) => self.exchange(conn, ready),
             Source::Datagrams(socket) => Ready { read: self.hear(socket), write: ready.write },
-        }
+        };
+        self.serving = false;
+        still
     }
 
     /// One turn of the machine: orders and answers in, actions out.
+    ///
+    /// # Panics
+    /// When the machine panicked in [`ready`](Self::ready): executors keep a task's panic to themselves, and a machine in
+    /// nobody knows what state must not go on.
     pub fn turn(&mut self, wire: &mut impl Wire) -> Turn {
+        assert!(!self.serving, "the machine broke while a socket was served");
         let now = self.clock.now();
         let more_orders = self.orders(now, wire);
         self.answers(now);

@@ -53,5 +53,5 @@ on_each_runtime! {
     pressure:
         slow_store, control_socket;
     workers:
-        two_workers, eight_workers_drain, reload_reaches_all_workers;
+        two_workers, eight_workers_drain, reload_reaches_all_workers, broken_machine_ends_the_server;
 }

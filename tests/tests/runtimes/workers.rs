@@ -1,9 +1,18 @@
 //! Several workers, one server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
 
-use pillarbox_core::node::Event;
-use pillarbox_runtime::Run;
+use bytes::BytesMut;
+use pillarbox_core::node::{Accepted, ConnId, ConnIo, Event, Machine, NodeAction, NodeInput, NodeStep};
+use pillarbox_core::{Now, Outbox};
+use pillarbox_runtime::{Events, Gate, GateLimits, House, Listener, MakeMachine, Run, Workers, listen};
+use pillarbox_store::{MemoryStore, Options};
+use pillarbox_tests::theatre::PATIENCE;
 
 use crate::names::Names;
 use crate::provider::{Opening, until};
@@ -90,4 +99,73 @@ pub(crate) fn reload_reaches_all_workers(run: Run) {
         talk.ends();
     }
     amber.stop();
+}
+
+/// A machine that breaks while a socket is served, and not in its own turn, ends the server as any other that breaks: who
+/// knows in what state it is.
+pub(crate) fn broken_machine_ends_the_server(run: Run) {
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let house = House {
+        store: MemoryStore::new(Options::default()),
+        events: Arc::new(Deaf),
+        listeners: vec![Listener::Tcp(listener)],
+        gate: Gate::new(GateLimits::default()),
+    };
+    let machines = (0..2).map(|_| Box::new(|| Box::<Brittle>::default() as Box<dyn Machine>) as MakeMachine);
+    let workers = Workers::of(run, machines.collect(), house).unwrap();
+    let mut other = TcpStream::connect(address).unwrap();
+    TcpStream::connect(address).unwrap().write_all(b"and gone").unwrap();
+    let (tell, hear) = channel();
+    thread::spawn(move || tell.send(workers.join()));
+    let ended = hear.recv_timeout(PATIENCE).expect("the server goes on with a broken machine");
+    assert!(ended.unwrap_err().to_string().contains("panicked"));
+    assert!(matches!(other.read(&mut [0]), Ok(0) | Err(_)));
+}
+
+/// Breaks when it hears that a peer has gone.
+#[derive(Default)]
+struct Brittle {
+    conns: BTreeMap<ConnId, (BytesMut, Outbox)>,
+    out: VecDeque<NodeAction>,
+    draining: bool,
+}
+
+impl Machine for Brittle {
+    fn accept(&mut self, _: Accepted) -> ConnId {
+        let conn = ConnId(self.conns.len() as u64);
+        self.conns.insert(conn, (BytesMut::new(), Outbox::new(1)));
+        self.out.push_back(NodeAction::Interest { conn, read: true });
+        conn
+    }
+
+    fn input(&mut self, _: Now, input: NodeInput) {
+        assert!(!matches!(input, NodeInput::Closed { .. }), "as it was told");
+        if matches!(input, NodeInput::Drain { .. }) {
+            self.draining = true;
+            self.out.push_back(NodeAction::Accepting(false));
+        }
+    }
+
+    fn conn(&mut self, id: ConnId) -> Option<ConnIo<'_>> {
+        let (rx, tx) = self.conns.get_mut(&id)?;
+        Some(ConnIo { rx, tx })
+    }
+
+    fn touched(&mut self, _: ConnId) {}
+
+    fn poll(&mut self, _: Now) -> NodeStep {
+        match self.out.pop_front() {
+            Some(action) => NodeStep::Act(action),
+            None if self.draining => NodeStep::Done,
+            None => NodeStep::Wait { until: None },
+        }
+    }
+}
+
+/// Hears no events.
+struct Deaf;
+
+impl Events for Deaf {
+    fn event(&self, _: &Event) {}
 }
