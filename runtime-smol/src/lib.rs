@@ -12,7 +12,7 @@ mod host;
 mod watch;
 
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -31,15 +31,18 @@ use host::Host;
 /// None today; the other runtimes have some.
 pub fn run(setup: Setup) -> io::Result<()> {
     let executor = Rc::new(LocalExecutor::new());
-    async_io::block_on(executor.run(drive(setup, &executor)));
+    // A task among the others, so that it has its turn between two reads of a socket: the executor looks at the future
+    // that it runs only once for two hundred tasks, and meanwhile a flood would pile up.
+    let driver = executor.spawn(drive(setup, Rc::downgrade(&executor)));
+    async_io::block_on(executor.run(driver));
     Ok(())
 }
 
-async fn drive(setup: Setup, executor: &Rc<LocalExecutor<'static>>) {
+async fn drive(setup: Setup, executor: Weak<LocalExecutor<'static>>) {
     let bell = Arc::new(Bell::default());
     let worker = Worker::new(setup, &Waker::from(Arc::clone(&bell)));
     let clock = worker.clock();
-    let host = Host::new(worker, Rc::downgrade(executor), Arc::clone(&bell));
+    let host = Host::new(worker, executor, Arc::clone(&bell));
     let mut timer = Timer::at(Instant::now());
     loop {
         match host.turn() {
