@@ -97,14 +97,20 @@ impl Reader {
     }
 
     fn measure(&self, mailbox: MailboxId, messages: u32) -> Result<(), Failure> {
+        // All but the last were read.
+        let mut all = UidSet::run(1, messages - 1);
+        while !all.is_empty() {
+            let change = FlagChange { mode: FlagMode::Add, flags: FlagSet::SEEN, keywords: Vec::new() };
+            self.ask(Request::Flag { mailbox, uids: all.page(PAGE), change, unchanged_since: None }, Vec::new())?;
+        }
         let middle = UidSet::run(messages / 2, messages / 2 + PAGE - 1);
         let page = |structures| Request::Entries { mailbox, uids: middle.clone(), changed_since: None, structures };
         let flag = |round: u32| Request::Flag {
             mailbox,
             uids: middle.clone(),
             change: FlagChange {
-                mode: FlagMode::Replace,
-                flags: if round.is_multiple_of(2) { FlagSet::SEEN } else { FlagSet::FLAGGED },
+                mode: if round.is_multiple_of(2) { FlagMode::Add } else { FlagMode::Remove },
+                flags: FlagSet::FLAGGED,
                 keywords: Vec::new(),
             },
             unchanged_since: None,

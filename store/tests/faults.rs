@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use common::*;
+use pillarbox_core::mailbox::*;
 use pillarbox_core::ops::*;
 use pillarbox_core::{Secret, Wall};
 use pillarbox_store::{Disk, DiskFile, DiskStore, Options, SystemDisk};
@@ -55,6 +56,38 @@ fn a_full_disk_refuses_mail_and_takes_it_again() {
     accepted(node.ask(&*store, staged()));
     assert_eq!(node.ask(&*store, staged()), StoreReply::Failed(StoreError::Unknown));
     assert!(!store.is_stopped());
+}
+
+#[test]
+fn on_a_full_disk_a_mailbox_can_be_emptied() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Faulty::default());
+    let store = DiskStore::open_on(dir.path(), options(&TestClock::default()), Arc::new(disk.clone())).unwrap();
+    let node = Node::new();
+    let account = add(&node, &*store, "alice@example.org");
+    let append = || appending(account, "INBOX", FlagSet::SEEN, vec![inline("a"), inline("b")]);
+    respond(node.ask(&*store, append()));
+    let before = select(&node, &*store, account, "INBOX", false);
+    let (mailbox, uids) = (before.mailbox, UidSet::run(1, 2));
+    disk.free.store(1000, Ordering::SeqCst);
+    let copy = Request::Copy { mailbox, uids: uids.clone(), to: name("INBOX"), remove: true };
+    let create = Request::Create { name: name("a"), special_use: None };
+    for refused in [append(), asking(account, copy, vec![]), asking(account, create, vec![])] {
+        assert_eq!(node.ask(&*store, refused), StoreReply::Failed(StoreError::Full));
+    }
+    let now = select(&node, &*store, account, "INBOX", false);
+    assert_eq!((now.counters.highest_modseq, now.uids), (before.counters.highest_modseq, uids.clone()));
+    let change = FlagChange { mode: FlagMode::Add, flags: FlagSet::DELETED, keywords: vec![] };
+    let flag = Request::Flag { mailbox, uids: uids.clone(), change, unchanged_since: None };
+    assert!(matches!(request(&node, &*store, account, flag), Response::Flagged { .. }));
+    let Response::Expunged { uids: gone, .. } =
+        request(&node, &*store, account, Request::Expunge { mailbox, uids: None })
+    else {
+        panic!("not expunged")
+    };
+    assert_eq!(gone, uids);
+    disk.free.store(u64::MAX, Ordering::SeqCst);
+    let Response::Appended { uids, .. } = respond(node.ask(&*store, append())) else { panic!("not filed") };
+    assert_eq!(uids, UidSet::run(3, 4), "no UID is given twice");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::{fs, io};
 
@@ -99,15 +99,21 @@ fn too_much_to_tell_becomes_one_notice() {
 /// Looks at the database when it hears of something.
 struct Witness {
     database: PathBuf,
+    /// Rows and messages, each time.
     seen: Mutex<Vec<i64>>,
+    answers: AtomicUsize,
 }
 
 impl Sink for Witness {
-    fn complete(&self, _: Token, _: StoreReply) {}
+    fn complete(&self, _: Token, _: StoreReply) {
+        self.answers.fetch_add(1, Ordering::SeqCst);
+    }
 
     fn notice(&self, _: Notice) {
         let database = rusqlite::Connection::open(&self.database).unwrap();
-        let rows = database.query_row("SELECT count(*) FROM rows", [], |row| row.get(0)).unwrap();
+        let rows = database
+            .query_row("SELECT (SELECT count(*) FROM rows) + (SELECT count(*) FROM entries)", [], |row| row.get(0))
+            .unwrap();
         self.seen.lock().unwrap().push(rows);
     }
 }
@@ -116,17 +122,30 @@ impl Sink for Witness {
 fn a_notice_comes_after_the_commit_and_before_the_reply() {
     let (dir, disk) = (tempfile::tempdir().unwrap(), Breaking::default());
     let store = DiskStore::open_on(dir.path(), options(&TestClock::default()), Arc::new(disk.clone())).unwrap();
-    let witness = Arc::new(Witness { database: dir.path().join("pillarbox.db"), seen: Mutex::default() });
+    let witness = Arc::new(Witness {
+        database: dir.path().join("pillarbox.db"),
+        seen: Mutex::default(),
+        answers: AtomicUsize::new(0),
+    });
     let sink = Arc::clone(&witness) as Arc<dyn Sink>;
     let all = QueueOp::Lease { buckets: 0..BUCKETS, epoch: None, until: Wall(1_000) };
     store.submit(&sink, Token(0), StoreOp::Queue(all)).unwrap();
     let node = Node::new();
+    let account = add(&node, &*store, "alice@example.org");
+    let mailbox = select(&node, &*store, account, "INBOX", false).mailbox;
+    store.submit(&sink, Token(1), StoreOp::Mailbox(Box::new(MailboxOp::Watch { mailbox }))).unwrap();
+    while witness.answers.load(Ordering::SeqCst) < 2 {
+        std::thread::yield_now();
+    }
     accepted(node.ask(&*store, queue(&[(LOW, 0)])));
     accepted(node.ask(&*store, queue(&[(LOW, 0), (LOW, 1)])));
     assert_eq!(*witness.seen.lock().unwrap(), [1, 3]);
+    accepted(node.ask(&*store, deliver(account, "mail")));
+    assert_eq!(*witness.seen.lock().unwrap(), [1, 3, 4]);
     disk.0.store(true, Ordering::SeqCst);
     assert_eq!(node.ask(&*store, queue(&[(LOW, 0)])), StoreReply::Failed(StoreError::Stopped));
-    assert_eq!(*witness.seen.lock().unwrap(), [1, 3], "what is not on disk is no news");
+    assert_eq!(node.ask(&*store, deliver(account, "mail")), StoreReply::Failed(StoreError::Stopped));
+    assert_eq!(*witness.seen.lock().unwrap(), [1, 3, 4], "what is not on disk is no news");
 }
 
 #[test]

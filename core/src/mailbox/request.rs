@@ -14,6 +14,8 @@ use crate::time::Wall;
 
 /// Messages of one page.
 pub const PAGE: u32 = 1_000;
+/// Octets of structures in a page, at which it ends though there are fewer messages in it.
+pub const PAGE_OCTETS: usize = 1 << 20;
 
 /// A question about the mailboxes of one account, or a change of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +61,8 @@ pub enum Request {
         /// Change nothing.
         peek: bool,
     },
-    /// Messages by UID, ascending, [`PAGE`] of them at most; those that are gone are passed over. Answer: `Entries`,
-    /// `NoMailbox`.
+    /// Messages by UID, ascending, [`PAGE`] of them at most, or fewer ([`PAGE_OCTETS`]); those that are gone are passed
+    /// over. Answer: `Entries`, `NoMailbox`.
     Entries {
         /// Of which mailbox.
         mailbox: MailboxId,

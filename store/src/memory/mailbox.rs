@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pillarbox_core::Wall;
 use pillarbox_core::mailbox::{
-    Append, Change, Counters, Entry, FlagChange, FlagMode, FlagSet, Gone, Keywords, MailboxName, ModSeq, PAGE, Request,
-    Response, Selected, SpecialUse, UidSet,
+    Append, Change, Counters, Entry, FlagChange, FlagMode, FlagSet, Gone, Keywords, MailboxName, ModSeq, PAGE,
+    PAGE_OCTETS, Request, Response, Selected, SpecialUse, UidSet,
 };
 use pillarbox_core::ops::{AccountId, EmailId, EntryId, MailboxId, MailboxOp, NewBody, Sink, StoreError, ThreadId};
 
@@ -100,8 +100,9 @@ impl Mailbox {
         let mut entries = Vec::new();
         // As many runs as messages, so that no question is long.
         let last = uids.runs().take(PAGE as usize).last().map_or(0, |(_, last)| last);
+        let (mut octets, mut looked_at) = (0, last);
         for (uid, message) in self.select(uids).filter(|(_, it)| changed_since.is_none_or(|since| it.modseq > since)) {
-            if uid > last || entries.len() == PAGE as usize {
+            if uid > last {
                 break;
             }
             entries.push(Entry {
@@ -117,11 +118,12 @@ impl Mailbox {
                 prefix: message.prefix,
                 structure: structures.then(|| message.structure.clone()),
             });
+            octets += if structures { message.structure.len() } else { 0 };
+            if entries.len() == PAGE as usize || octets >= PAGE_OCTETS {
+                looked_at = uid;
+                break;
+            }
         }
-        let looked_at = match entries.last() {
-            Some(entry) if entries.len() == PAGE as usize => entry.uid,
-            _ => last,
-        };
         let mut rest = uids.clone();
         rest.remove(&UidSet::run(1, looked_at));
         Response::Entries { entries, keywords: self.keywords.clone(), next: rest.first(), at: self.highest_modseq }

@@ -104,8 +104,9 @@ pub(super) fn expunge(
     wanted: Option<&UidSet>,
 ) -> Result<Response, Fail> {
     let Some(mut mailbox) = Mailbox::own(tx.conn, account, id)? else { return Ok(Response::NoMailbox) };
-    let mut statement =
-        tx.conn.prepare_cached("SELECT uid FROM entries WHERE mailbox = ?1 AND flags & 8 != 0 ORDER BY uid")?;
+    let mut statement = tx.conn.prepare_cached(
+        "SELECT uid FROM entries INDEXED BY entries_deleted WHERE mailbox = ?1 AND flags & 8 != 0 ORDER BY uid",
+    )?;
     let mut rows = statement.query([mailbox.number])?;
     let (mut uids, mut more) = (UidSet::default(), false);
     while let Some(row) = rows.next()? {

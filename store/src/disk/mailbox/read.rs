@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use pillarbox_core::Wall;
-use pillarbox_core::mailbox::{self, Change, Entry, MailboxName, ModSeq, PAGE, Request, Response, Selected, UidSet};
+use pillarbox_core::mailbox::{
+    self, Change, Entry, MailboxName, ModSeq, PAGE, PAGE_OCTETS, Request, Response, Selected, UidSet,
+};
 use pillarbox_core::ops::{AccountId, EmailId, EntryId, Id, MailboxId, ThreadId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -87,7 +89,7 @@ fn select(
     let mut recent = uids.clone();
     recent.remove(&UidSet::run(1, recent_from - 1));
     let first_unseen = tx
-        .prepare_cached("SELECT uid FROM entries WHERE mailbox = ?1 AND flags & 1 = 0 ORDER BY uid LIMIT 1")?
+        .prepare_cached("SELECT uid FROM entries INDEXED BY entries_unseen WHERE mailbox = ?1 AND flags & 1 = 0 ORDER BY uid LIMIT 1")?
         .query_row([mailbox.number], |row| row.get(0))
         .optional()?;
     Ok(Response::Selected(Selected {
@@ -125,21 +127,21 @@ fn entries(
          WHERE e.mailbox = ?1 AND e.uid BETWEEN ?2 AND ?3 AND e.modseq > ?4 ORDER BY e.uid LIMIT ?5"
     ))?;
     let since = changed_since.map_or(0, signed);
-    let mut entries = Vec::new();
-    for (first, last) in wanted.runs() {
+    let (mut entries, mut octets, mut looked_at) = (Vec::new(), 0, last);
+    'page: for (first, last) in wanted.runs() {
         let left = PAGE as usize - entries.len();
-        if left == 0 {
-            break;
-        }
         let found = statement.query_map(params![mailbox.number, first, last, since, left as i64], entry)?;
         for entry in found {
-            entries.push(entry?);
+            let entry = entry?;
+            octets += entry.structure.as_ref().map_or(0, Bytes::len);
+            let uid = entry.uid;
+            entries.push(entry);
+            if entries.len() == PAGE as usize || octets >= PAGE_OCTETS {
+                looked_at = uid;
+                break 'page;
+            }
         }
     }
-    let looked_at = match entries.last() {
-        Some(entry) if entries.len() == PAGE as usize => entry.uid,
-        _ => last,
-    };
     let mut rest = uids.clone();
     rest.remove(&UidSet::run(1, looked_at));
     let (keywords, at) = (mailbox.keywords, mailbox.highest_modseq);
