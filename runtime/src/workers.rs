@@ -79,15 +79,9 @@ impl Workers {
         for (index, (machine, inbox)) in machines.into_iter().zip(&inboxes).enumerate() {
             let setup =
                 Setup { machine, inbox: Arc::clone(inbox), store: Arc::clone(&store), events: Arc::clone(&events) };
-            let (alarm, seat) = (Alarm(handle.clone()), Seat(Arc::clone(inbox)));
-            let thread = thread::Builder::new().name(format!("worker-{}", index + 1)).spawn(move || {
-                let _seat = seat;
-                let ended = run(setup);
-                if ended.is_ok() {
-                    std::mem::forget(alarm);
-                }
-                ended
-            });
+            let seat = Seat { inbox: Arc::clone(inbox), all: handle.clone(), served: false };
+            let thread =
+                thread::Builder::new().name(format!("worker-{}", index + 1)).spawn(move || seat.serve(run, setup));
             match thread {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
@@ -118,21 +112,29 @@ impl Workers {
     }
 }
 
-/// A worker's place; given up also where its runtime fails before there is a worker.
-struct Seat(Arc<Inbox>);
+/// A worker's place. It is given up also where the runtime fails before there is a worker; and where one fails or panics,
+/// all are stopped.
+struct Seat {
+    inbox: Arc<Inbox>,
+    all: Handle,
+    /// It served until it was drained.
+    served: bool,
+}
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.leave();
+impl Seat {
+    fn serve(mut self, run: Run, setup: Setup) -> io::Result<()> {
+        let ended = run(setup);
+        self.served = ended.is_ok();
+        ended
     }
 }
 
-/// Stops all workers when one of them fails or panics.
-struct Alarm(Handle);
-
-impl Drop for Alarm {
+impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.drain(GRACE);
+        self.inbox.leave();
+        if !self.served {
+            self.all.drain(GRACE);
+        }
     }
 }
 
