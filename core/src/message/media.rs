@@ -194,7 +194,9 @@ fn piece(name: &[u8]) -> Option<(&[u8], u32, bool)> {
 mod tests {
     use super::*;
 
-    fn parse(value: &str) -> Option<(Vec<u8>, Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)> {
+    type Parameters = Vec<(Vec<u8>, Vec<u8>)>;
+
+    fn parse(value: &str) -> Option<(Vec<u8>, Vec<u8>, Parameters)> {
         let media = Media::parse(value.as_bytes())?;
         let list = media.parameters.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
         Some((media.media_type.to_vec(), media.subtype.to_vec(), list))
