@@ -20,6 +20,10 @@ bench *args:
 store-bench:
     cargo run --release -p pillarbox-store --example deliver
 
+# how long a mail reader waits for a mailbox of a thousand to a million messages
+mailbox-bench:
+    cargo run --release -p pillarbox-store --example mailboxes
+
 # a 250 means on disk: the proof, from the system calls of a running server
 durability:
     cargo build
