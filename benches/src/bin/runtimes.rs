@@ -181,9 +181,11 @@ fn table(rows: &[Row], plan: &Plan) -> io::Result<String> {
          which all share, are not in it. The load: {SENDING} sessions that deliver {SIZE} bytes each time and wait for the \
          `250`, so every message is on disk; they run on the same {cores} cores as the server. Memory is that of the \
          process (PSS) with {IDLE} sessions less that without, half of them SMTP and half POP3, none under TLS; what the \
-         kernel keeps is not in it. Medians of {} rounds, interleaved, {} s each.",
+         kernel keeps is not in it. Medians of {} rounds, interleaved, {} s each; \
+         the messages a second of one way differed by up to {:.0} % from round to round.",
         plan.rounds,
-        plan.time.as_secs()
+        plan.time.as_secs(),
+        rows.iter().map(spread).fold(0.0, f64::max)
     );
     Ok(table)
 }
@@ -194,6 +196,13 @@ fn cell(row: &Row, figure: fn(&Cost) -> f64, digits: usize) -> String {
     }
     let figures = Figures::new(row.costs.iter().map(figure).collect());
     format!("{:.digits$}", figures.median())
+}
+
+/// How far apart the rounds of a way were, in per cent of their median.
+fn spread(row: &Row) -> f64 {
+    let rates = Figures::new(row.costs.iter().map(|cost| cost.rate).collect());
+    let (least, most) = rates.span();
+    if rates.is_empty() { 0.0 } else { (most - least) / rates.median() * 100.0 }
 }
 
 fn verdict(why: &io::Error) -> &'static str {
