@@ -32,7 +32,7 @@ fn tree(message: &str) -> String {
 }
 
 fn section(structure: &Structure, path: &[u32], text: SectionText) -> Option<std::ops::Range<u64>> {
-    let part = PartPath(path.iter().map(|number| NonZeroU32::new(*number).unwrap()).collect());
+    let part = PartPath(path.iter().map(|number| NonZeroU32::new(*number).expect("parts count from one")).collect());
     structure.range(&Section { part, text })
 }
 
