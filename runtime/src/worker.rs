@@ -337,6 +337,9 @@ impl Worker {
             }
             Ok(read) => {
                 self.machine.touched(conn);
+                // Less than there was room for is all there is, and asking once more would cost a call for each command.
+                // A read also stops where TCP's urgent data stands, which no mail client sends: who does, waits for
+                // what he says next.
                 read == room
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
