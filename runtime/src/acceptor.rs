@@ -14,6 +14,8 @@ use std::time::Duration;
 use pillarbox_core::node::{Accepted, ListenerId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::inbox::Order;
+use crate::workers::GRACE;
 use crate::{Gate, Inbox, Listener, Permit, Socket, is_out_of_files};
 
 /// Connections taken from one listener before the next one has its turn.
@@ -130,6 +132,15 @@ impl Acceptor {
         }
         if self.spare.is_none() {
             self.spare = spare();
+        }
+    }
+}
+
+/// Nobody is let in any more by an acceptor that broke: a server that is deaf is stopped rather than left to look well.
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.inboxes.iter().for_each(|inbox| inbox.order(Order::Drain(GRACE)));
         }
     }
 }

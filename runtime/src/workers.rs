@@ -10,8 +10,8 @@ use pillarbox_core::ops::Store;
 
 use crate::{Events, Gate, Handle, Inbox, Listener, MakeMachine, Setup, acceptor, seed};
 
-/// How long the others may go on when a worker has failed: without it, the server is not whole.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long the others may go on when a worker or the acceptor has failed: without it, the server is not whole.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs one worker on this thread until it is drained: what each runtime's crate offers.
 pub type Run = fn(Setup) -> io::Result<()>;
