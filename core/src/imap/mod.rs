@@ -14,7 +14,7 @@
 //!
 //! # What of which RFC
 //!
-//! Which commands a session carries out is its own affair; this is what is read and written here.
+//! Which commands a session carries out is [its own](server) affair; this is what is read and written here.
 //!
 //! | RFC | what | here |
 //! |---|---|---|
@@ -52,4 +52,5 @@ pub mod encode;
 pub mod framing;
 pub mod grammar;
 pub mod reader;
+pub mod server;
 pub mod types;

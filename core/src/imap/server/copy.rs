@@ -1,0 +1,69 @@
+//! COPY and MOVE (RFC 9051 §6.4.7, §6.4.8, RFC 6851): one change, all of it or nothing.
+
+use core::num::NonZeroU32;
+
+use super::reply::Completion;
+use super::task::{Cx, Progress};
+use crate::imap::encode::{self, Condition};
+use crate::imap::types::Code;
+use crate::mailbox::{MailboxName, Request, Response, UidSet};
+
+/// Messages are being filed elsewhere.
+#[derive(Debug)]
+pub(super) struct Copying {
+    uids: UidSet,
+    to: MailboxName,
+    remove: bool,
+    asked: bool,
+}
+
+impl Copying {
+    pub(super) fn new(uids: UidSet, to: MailboxName, remove: bool) -> Self {
+        Self { uids, to, remove, asked: false }
+    }
+
+    pub(super) fn turn(&mut self, cx: &mut Cx<'_>, answer: Option<Response>) -> Progress {
+        let Some(view) = cx.view else { return Progress::Done(Completion::OK) };
+        if self.uids.is_empty() {
+            return Progress::Done(Completion::OK);
+        }
+        if !self.asked {
+            self.asked = true;
+            let uids = core::mem::take(&mut self.uids);
+            let request =
+                Request::Copy { mailbox: view.mailbox, uids: uids.clone(), to: self.to.clone(), remove: self.remove };
+            self.uids = uids;
+            return Progress::Ask(request);
+        }
+        Progress::Done(match answer {
+            Some(Response::Copied { uid_validity, uids, at }) => {
+                let from: UidSet = uids.iter().map(|(from, _)| *from).collect();
+                if self.remove {
+                    view.expunged(&from);
+                    view.own_change(at);
+                }
+                if view.name.as_str() == self.to.as_str() {
+                    view.look_again();
+                }
+                let to = uids.iter().map(|(_, to)| *to).collect();
+                let Some(uid_validity) = NonZeroU32::new(uid_validity).filter(|_| !uids.is_empty()) else {
+                    return Progress::Done(Completion::OK);
+                };
+                let code = Code::CopyUid { uid_validity, from: super::terms::numbers(&from), to };
+                if !self.remove {
+                    return Progress::Done(Completion::ok(code));
+                }
+                // Before the EXPUNGEs: behind them the numbers would mean nothing (RFC 6851 §4.3).
+                encode::untagged(cx.tx, Condition::Ok, Some(&code), "Moved");
+                Completion::OK
+            }
+            Some(Response::NoMailbox) => {
+                view.look_again();
+                Completion::try_create()
+            }
+            Some(Response::TooMany) => Completion::too_many("Too many messages"),
+            Some(Response::Unavailable { full }) => Completion::unavailable(full),
+            _ => Completion::unavailable(false),
+        })
+    }
+}
