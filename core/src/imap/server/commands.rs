@@ -5,7 +5,7 @@ use alloc::string::{String, ToString as _};
 use super::append::Append;
 use super::copy::Copying;
 use super::expunge::Expunging;
-use super::fetch::{Fetching, needs_structure};
+use super::fetch::{Fetching, is_missing};
 use super::idle::Idle;
 use super::mailboxes::{Changing, Listing, Query, behind};
 use super::reply::{self, Completion};
@@ -265,8 +265,8 @@ impl Server {
         }
         let uids = view.resolve(&set, uid).ok_or(NO_SUCH_NUMBER)?;
         let writable = !view.read_only;
-        if items.iter().any(needs_structure) {
-            return Err(Completion::no(Code::Unavailable, "The structure of messages is not known"));
+        if items.iter().any(is_missing) {
+            return Err(Completion::no(Code::Unavailable, "This is not told yet"));
         }
         if uid && !items.contains(&FetchItem::Uid) {
             items.insert(0, FetchItem::Uid);

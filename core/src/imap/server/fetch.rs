@@ -123,9 +123,11 @@ impl Fetching {
             Stage::Page if cx.tx.is_full() => Progress::Full,
             Stage::Page => {
                 self.stage = Stage::Entries;
-                let (uids, changed_since) = (self.left.page(PAGE), self.changed_since);
+                let structures = self.items.iter().any(needs_structure);
+                let page = if structures { STRUCTURES } else { PAGE };
+                let (uids, changed_since) = (self.left.page(page), self.changed_since);
                 self.asked = uids.clone();
-                Progress::Ask(Request::Entries { mailbox, uids, changed_since, structures: false })
+                Progress::Ask(Request::Entries { mailbox, uids, changed_since, structures })
             }
             Stage::Entries => match answer {
                 Some(Response::Entries { entries, keywords, next, .. }) => {
@@ -172,8 +174,11 @@ impl Fetching {
         if message.announced {
             return false;
         }
-        if message.span.is_some() || message.source.is_asking() {
+        if message.span.is_some() {
             message.response.nil(tx);
+        } else if message.item == 0 {
+            // There is no FETCH response without an item.
+            message.response.uid(tx, message.entry.uid);
         }
         message.response.end(tx);
         true
@@ -228,7 +233,7 @@ impl Fetching {
             let recent = !cx.enabled.imap4rev2 && view.is_recent(entry.uid);
             response.flags(cx.tx, view.names.of(entry.flags, recent));
         }
-        let source = Source::new(entry.entry, entry.size);
+        let source = Source::new(&entry);
         self.message = Some(Message { entry, response, item: 0, source, span: None, announced: false });
         Progress::Again
     }
@@ -244,6 +249,11 @@ impl Message {
             return self.octets(cx);
         }
         while let Some(item) = items.get(self.item) {
+            if needs_structure(item)
+                && let Some(progress) = self.source.ask_structure(cx)
+            {
+                return progress;
+            }
             if let Some((section, partial)) = octets_of(item) {
                 if !self.source.knows(&section) {
                     return self.source.ask_header(cx);
@@ -329,11 +339,23 @@ impl Message {
             FetchItem::Modseq => response.modseq(tx, modseq(entry.modseq)),
             FetchItem::EmailId => response.email_id(tx, &object_id(b'M', entry.email.0)),
             FetchItem::ThreadId => response.thread_id(tx, Some(&object_id(b'T', entry.thread.0))),
-            // Refused before: they need the structure of the message.
-            FetchItem::Envelope
-            | FetchItem::Body
-            | FetchItem::BodyStructure
-            | FetchItem::Binary { .. }
+            FetchItem::Envelope => {
+                if let Some(structure) = self.source.structure() {
+                    response.envelope(tx, &structure.envelope());
+                }
+            }
+            FetchItem::Body => {
+                if let Some(structure) = self.source.structure() {
+                    response.body(tx, &structure.body());
+                }
+            }
+            FetchItem::BodyStructure => {
+                if let Some(structure) = self.source.structure() {
+                    response.body_structure(tx, &structure.body());
+                }
+            }
+            // Refused before, or not from the entry.
+            FetchItem::Binary { .. }
             | FetchItem::BinarySize(_)
             | FetchItem::Section { .. }
             | FetchItem::Rfc822
@@ -355,12 +377,24 @@ fn octets_of(item: &FetchItem) -> Option<(Section, Option<crate::imap::types::Pa
     })
 }
 
-/// Items that need more of a message than its octets and its place: its structure.
-pub(super) fn needs_structure(item: &FetchItem) -> bool {
+/// Messages of a page whose structures come with them.
+const STRUCTURES: u32 = 32;
+
+/// Items that need the structure of a message.
+fn needs_structure(item: &FetchItem) -> bool {
     match item {
         FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure => true,
-        FetchItem::Binary { .. } | FetchItem::BinarySize(_) => true,
         FetchItem::Section { section, .. } => !section.part.is_empty(),
+        _ => false,
+    }
+}
+
+/// Items that are not told yet.
+pub(super) fn is_missing(item: &FetchItem) -> bool {
+    let fields = |text: &SectionText| matches!(text, SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_));
+    match item {
+        FetchItem::Binary { .. } | FetchItem::BinarySize(_) => true,
+        FetchItem::Section { section, .. } => !section.part.is_empty() && fields(&section.text),
         _ => false,
     }
 }

@@ -26,6 +26,9 @@
 //! | `tx` is full | nothing | room | `idle_timeout`, `read_grace` and `read_rate`: over |
 //!
 //! What is announced is in [`CAPABILITIES`].
+//!
+//! Not here yet, and told so by NO: SEARCH, BINARY, and HEADER.FIELDS of a message within a message. CONDSTORE, QRESYNC,
+//! UTF8=ACCEPT and IMAP4rev2 are read and partly served, and neither announced nor enabled.
 
 mod action;
 mod append;

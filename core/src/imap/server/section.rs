@@ -6,7 +6,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::task::{Cx, Progress};
 use crate::imap::types::{Partial, Section, SectionText};
-use crate::mailbox::{Request, Response};
+use crate::mailbox::{Entry, Request, Response};
+use crate::message::{Structure, StructureParser};
 use crate::ops::EntryId;
 
 /// The octets of a section.
@@ -29,6 +30,9 @@ pub(super) struct Source {
     gathered: BytesMut,
     /// What was read last.
     piece: Option<Option<Bytes>>,
+    structure: Option<Structure>,
+    /// Makes the structure of a message that was stored without one, from so many octets so far.
+    parser: Option<(StructureParser, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +40,43 @@ enum Asking {
     No,
     Header,
     Piece,
+    Structure,
 }
 
 impl Source {
-    pub(super) fn new(entry: EntryId, size: u64) -> Self {
-        Self { entry, size, asking: Asking::No, header: None, gathered: BytesMut::new(), piece: None }
+    pub(super) fn new(entry: &Entry) -> Self {
+        let stored = entry.structure.as_ref().filter(|stored| !stored.is_empty());
+        let structure = stored.and_then(|stored| Structure::decode(stored).ok());
+        Self {
+            entry: entry.entry,
+            size: entry.size,
+            asking: Asking::No,
+            header: None,
+            gathered: BytesMut::new(),
+            piece: None,
+            structure: structure.map(|structure| structure.with_prefix(entry.prefix.into())),
+            parser: None,
+        }
+    }
+
+    /// The structure, once it is known.
+    pub(super) fn structure(&self) -> Option<&Structure> {
+        self.structure.as_ref()
+    }
+
+    /// Asks for more of the message, to make its structure. `None`: it is made.
+    pub(super) fn ask_structure(&mut self, cx: &Cx<'_>) -> Option<Progress> {
+        if self.structure.is_some() {
+            return None;
+        }
+        let (parser, read) = self.parser.take().unwrap_or_else(|| (StructureParser::new(), 0));
+        if read >= self.size {
+            self.structure = Some(parser.finish());
+            return None;
+        }
+        self.parser = Some((parser, read));
+        self.asking = Asking::Structure;
+        Some(self.read(read, self.size - read, cx.config.limits.session.chunk))
     }
 
     pub(super) fn is_asking(&self) -> bool {
@@ -56,6 +92,18 @@ impl Source {
         };
         if asking == Asking::Piece {
             self.piece = Some(bytes);
+            return;
+        }
+        if asking == Asking::Structure {
+            let Some((parser, read)) = &mut self.parser else { return };
+            match bytes {
+                Some(bytes) => {
+                    parser.feed(&bytes);
+                    *read += bytes.len() as u64;
+                }
+                // It is gone: its structure is that of what was read.
+                None => *read = self.size,
+            }
             return;
         }
         let Some(bytes) = bytes else {
@@ -81,7 +129,7 @@ impl Source {
 
     /// Where the section is can be said.
     pub(super) fn knows(&self, section: &Section) -> bool {
-        self.header.is_some() || section.text == SectionText::All || self.size == 0
+        !section.part.is_empty() || self.header.is_some() || section.text == SectionText::All || self.size == 0
     }
 
     /// What was read last, once: `None` inside when it could not be read.
@@ -112,7 +160,8 @@ impl Source {
     /// Where a section is; `None` when there is no such one.
     pub(super) fn locate(&self, section: &Section, partial: Option<Partial>) -> Option<Span> {
         if !section.part.is_empty() {
-            return None;
+            let range = self.structure.as_ref()?.range(section)?;
+            return Some(cut(range.start, range.end.saturating_sub(range.start), partial));
         }
         let header = self.header.clone().unwrap_or_default();
         Some(match &section.text {
