@@ -70,7 +70,7 @@
 //! | [`session`], [`ticket`], [`outbox`], [`time`], [`seed`], [`limits`], [`secret`] | the contract |
 //! | [`line`](mod@line), [`message`], [`sasl`], [`tls`] | what protocols share |
 //! | [`smtp`], [`pop3`] | the protocols: a server machine and a client machine each |
-//! | [`imap`] | IMAP, so far its grammar |
+//! | [`imap`], [`mailbox`] | IMAP: its grammar, and a server machine in the making; what a mailbox is |
 //! | [`channel`] | one connection: a session, with TLS under it where there is any |
 //! | [`dns`], [`router`], [`queue`] | where mail goes, and when |
 //! | [`ops`] | what a node asks of a store, as plain data |

@@ -11,8 +11,9 @@
 //! Every state ends in `Over` when the connection breaks, a time limit passes or the host shuts down. What the host holds
 //! for the session, octets of an APPEND and the watch over a mailbox, it is told to drop first.
 //!
-//! One command runs at a time, as a value of its own ([`task::Task`]); the next ones wait in `rx`, so they run in order by
-//! construction. At its end, before its tagged response, the [view] of the selected mailbox is brought [up to date](sync).
+//! One command runs at a time, as a value of its own (`task.rs`); the next ones wait in `rx`, so they run in order by
+//! construction. At its end, before its tagged response, the view of the selected mailbox (`view.rs`)
+//! is brought up to date (`sync.rs`).
 //!
 //! | while | what is taken from the peer | what it waits for | its time limit |
 //! |---|---|---|---|
@@ -27,7 +28,7 @@
 //!
 //! What is announced is in [`CAPABILITIES`].
 //!
-//! Not here yet, and told so by NO: SEARCH, BINARY, and HEADER.FIELDS of a message within a message. CONDSTORE, QRESYNC,
+//! **It is not whole yet**, and no node offers it: do not put a client in front of it. Missing, and told so by NO: SEARCH, BINARY, and HEADER.FIELDS of a message within a message. CONDSTORE, QRESYNC,
 //! UTF8=ACCEPT and IMAP4rev2 are read and partly served, and neither announced nor enabled.
 
 mod action;
