@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Barrier};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
@@ -121,18 +121,24 @@ fn a_worker_that_fails_is_told_of() {
 
 #[test]
 fn whoever_was_let_in_by_a_worker_that_is_gone_is_not_left_hanging() {
+    // The connection comes when the worker is there.
+    static THERE: Barrier = Barrier::new(2);
+
     // It goes without having taken what was handed to it.
     fn goes(setup: Setup) -> io::Result<()> {
         let (bell, rung) = channel();
         let worker = Worker::new(setup, &Waker::from(Arc::new(Bell(bell))));
-        // Once for what may be there already, once for the connection.
-        (0..2).for_each(|_| rung.recv_timeout(Duration::from_secs(60)).unwrap());
+        // Once for what may have been there before it, once for the connection.
+        rung.recv().unwrap();
+        THERE.wait();
+        rung.recv().unwrap();
         drop(worker);
         Ok(())
     }
     let (listener, address) = listener();
     let workers = start(goes, &["a"], vec![listener]);
     let handle = workers.handle().clone();
+    THERE.wait();
     let stream = connect(address);
     workers.join().unwrap();
     assert!(is_gone(stream));
