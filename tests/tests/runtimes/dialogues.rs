@@ -8,8 +8,16 @@ use pillarbox_tests::theatre::{Cut, Theatre};
 use pillarbox_tests::{Role, Subject};
 
 /// All machines that have dialogues; each of them is played below.
-const MACHINES: [&str; 7] =
-    ["control-client", "control-server", "dns-stream", "pop3-client", "pop3-server", "smtp-client", "smtp-server"];
+const MACHINES: [&str; 8] = [
+    "control-client",
+    "control-server",
+    "dns-stream",
+    "imap-server",
+    "pop3-client",
+    "pop3-server",
+    "smtp-client",
+    "smtp-server",
+];
 
 #[test]
 fn no_machine_is_forgotten() {
@@ -35,6 +43,10 @@ pub(crate) fn dialogues_pop3_server(run: Run) {
 
 pub(crate) fn dialogues_pop3_client(run: Run) {
     play::<bindings::Pop3Client>(run, "pop3-client");
+}
+
+pub(crate) fn dialogues_imap_server(run: Run) {
+    play::<bindings::ImapServer>(run, "imap-server");
 }
 
 pub(crate) fn dialogues_control_server(run: Run) {

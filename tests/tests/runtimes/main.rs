@@ -40,7 +40,7 @@ macro_rules! on_each_runtime {
 on_each_runtime! {
     dialogues:
         dialogues_smtp_server, dialogues_smtp_client, dialogues_pop3_server, dialogues_pop3_client,
-        dialogues_control_server, dialogues_control_client, dialogues_dns_stream;
+        dialogues_imap_server, dialogues_control_server, dialogues_control_client, dialogues_dns_stream;
     contract:
         unread_bytes_push_back, slow_reader_gets_all, end_comes_behind_the_bytes, reset_is_told, reset_behind_a_close,
         abort_is_at_once, farewell_has_an_end, refused_dial_is_told, dial_is_given_up, many_connections;
