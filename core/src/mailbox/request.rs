@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::{Change, Entry, FlagSet, Keyword, Keywords, Mailbox, MailboxName, ModSeq, Selected, SpecialUse, UidSet};
+use crate::message::TextKey;
 use crate::ops::{EntryId, MailboxId};
 use crate::time::Wall;
 
@@ -16,6 +17,8 @@ use crate::time::Wall;
 pub const PAGE: u32 = 1_000;
 /// Octets of structures in a page, at which it ends though there are fewer messages in it.
 pub const PAGE_OCTETS: usize = 1 << 20;
+/// Octets of messages that are looked through for one answer, at which it ends: nobody waits long behind a search.
+pub const SEARCH_OCTETS: u64 = 16 << 20;
 
 /// A question about the mailboxes of one account, or a change of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +85,17 @@ pub enum Request {
         offset: u64,
         /// How many at most.
         len: usize,
+    },
+    /// Which messages hold the texts that are looked for, as [`Matcher`](crate::message::Matcher) decides. As many of
+    /// them are looked into as fit into [`SEARCH_OCTETS`], or one; those that are gone are passed over. Answer: `Found`,
+    /// `NoMailbox`.
+    Search {
+        /// In which mailbox.
+        mailbox: MailboxId,
+        /// In which messages.
+        uids: UidSet,
+        /// What is looked for.
+        keys: Arc<[TextKey]>,
     },
     /// What changed after a modseq: flags and new messages by (modseq, UID), [`PAGE`] of them at most, and what is gone.
     /// Answer: `Changes`, `NoMailbox`.
@@ -190,6 +204,13 @@ pub enum Response {
     },
     /// To `Read`.
     Bytes(Bytes),
+    /// To `Search`.
+    Found {
+        /// For each key, in their order, the messages that hold it.
+        found: Vec<UidSet>,
+        /// Where to go on: a UID of those asked for that was not looked at; `None` when all were.
+        next: Option<u32>,
+    },
     /// To `Changes`.
     Changes {
         /// Flags and new messages.
@@ -274,7 +295,12 @@ impl Request {
     #[must_use]
     pub fn is_change(&self) -> bool {
         match self {
-            Self::List | Self::Select { .. } | Self::Entries { .. } | Self::Read { .. } | Self::Changes { .. } => false,
+            Self::List
+            | Self::Select { .. }
+            | Self::Entries { .. }
+            | Self::Read { .. }
+            | Self::Search { .. }
+            | Self::Changes { .. } => false,
             Self::Create { .. }
             | Self::Delete { .. }
             | Self::Rename { .. }

@@ -9,6 +9,7 @@ mod fields;
 mod header;
 mod media;
 mod parser;
+mod search;
 mod structure;
 mod transfer;
 
@@ -16,5 +17,6 @@ pub use blob::Broken;
 pub use fields::{FieldFilter, Pick};
 pub use header::{HeaderFault, HeaderScanner};
 pub use parser::StructureParser;
+pub use search::{Matcher, TextKey};
 pub use structure::{FieldName, Kind, Part, Structure};
 pub use transfer::{Decoder, Undecodable};

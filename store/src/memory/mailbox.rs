@@ -7,8 +7,9 @@ use bytes::Bytes;
 use pillarbox_core::Wall;
 use pillarbox_core::mailbox::{
     Append, Change, Counters, Entry, FlagChange, FlagMode, FlagSet, Gone, Keywords, MailboxName, ModSeq, PAGE,
-    PAGE_OCTETS, Request, Response, Selected, SpecialUse, UidSet,
+    PAGE_OCTETS, Request, Response, SEARCH_OCTETS, Selected, SpecialUse, UidSet,
 };
+use pillarbox_core::message::{Matcher, TextKey};
 use pillarbox_core::ops::{AccountId, EmailId, EntryId, MailboxId, MailboxOp, NewBody, Sink, StoreError, ThreadId};
 
 use super::{Content, State, range};
@@ -129,6 +130,26 @@ impl Mailbox {
         Response::Entries { entries, keywords: self.keywords.clone(), next: rest.first(), at: self.highest_modseq }
     }
 
+    fn search(&self, uids: &UidSet, keys: &[TextKey]) -> Response {
+        let mut found = vec![UidSet::default(); keys.len()];
+        let (mut octets, mut looked_at) = (0, u32::MAX);
+        for (uid, message) in self.select(uids) {
+            let mut matcher = Matcher::new(keys);
+            matcher.feed(&message.bytes);
+            for (found, _) in found.iter_mut().zip(matcher.finish()).filter(|(_, holds)| *holds) {
+                found.insert(uid, uid);
+            }
+            octets += message.bytes.len() as u64;
+            if octets >= SEARCH_OCTETS {
+                looked_at = uid;
+                break;
+            }
+        }
+        let mut rest = uids.clone();
+        rest.remove(&UidSet::run(1, looked_at));
+        Response::Found { found, next: rest.first() }
+    }
+
     fn changes(&self, since: ModSeq, after: Option<(ModSeq, u32)>) -> Response {
         let mut changes: Vec<Change> = self
             .messages
@@ -192,6 +213,10 @@ impl State {
             Request::Select { name, peek } => self.select(account, &name, peek),
             Request::Entries { mailbox, uids, changed_since, structures } => match self.own(account, mailbox) {
                 Some(mailbox) => mailbox.entries(&uids, changed_since, structures),
+                None => Response::NoMailbox,
+            },
+            Request::Search { mailbox, uids, keys } => match self.own(account, mailbox) {
+                Some(mailbox) => mailbox.search(&uids, &keys),
                 None => Response::NoMailbox,
             },
             Request::Read { entry, offset, len } => match self.message(entry) {
