@@ -126,7 +126,9 @@ fn a_crowd_of_slow_peers_and_one_too_many(on: On) {
     let mut more: Vec<Wire> = (0..20).map(|_| Wire::connect(server.address("smtp"))).collect();
     let greetings: Vec<String> = more.iter_mut().map(Wire::line).collect();
     assert!(greetings[0].starts_with("220 "), "{greetings:?}");
-    assert!(greetings[19].starts_with("421 "), "{greetings:?}");
+    // Those that have just gone may still be counted, so it may be fewer that are let in, and never more.
+    let said = |code: &str| greetings.iter().filter(|line| line.starts_with(code)).count();
+    assert!(said("220 ") <= 10 && said("220 ") + said("421 ") == 20, "{greetings:?}");
     for wire in &mut slow {
         wire.send(b"mple.org>\r\n");
     }
