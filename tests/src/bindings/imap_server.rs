@@ -26,6 +26,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -39,9 +40,12 @@ use pillarbox_core::ops::{
 use pillarbox_core::sasl::Credentials;
 use pillarbox_core::session::{Answer as _, Close, SecretSpan};
 use pillarbox_core::{LayerInfo, Misuse, Mono, Now, Outbox, Seed, Session, SessionId, Step, Ticket, TlsInfo, Wall};
-use pillarbox_store::{MemoryStore, Options};
+use pillarbox_store::{Clock, MemoryStore, Options};
 
 use crate::subject::{Bounds, Event, Kind, NotAnswered, Role, Settings, Subject};
+
+/// When the clock of every dialogue begins.
+const BEGIN: i64 = 1_795_379_126_000;
 
 /// The IMAP server machine, and its account.
 #[derive(Debug)]
@@ -69,6 +73,8 @@ pub struct Hosted {
 #[derive(Debug)]
 struct Account {
     store: Arc<MemoryStore>,
+    /// What the store's clock shows.
+    time: Arc<AtomicI64>,
     id: AccountId,
     /// Octets of the messages of an APPEND that is under way.
     staged: Vec<Vec<Bytes>>,
@@ -90,6 +96,7 @@ impl Session for Hosted {
 
     fn poll(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Step<Action> {
         self.begun.get_or_insert(now.mono);
+        self.account.time.store(now.wall.0, Ordering::Relaxed);
         if self.idling || rx.len() > self.unread {
             // Else nobody could tell when it happened.
             while self.others(now.mono) {}
@@ -187,14 +194,17 @@ impl Hosted {
 
 impl Account {
     fn new(mail: usize) -> Self {
-        let store = MemoryStore::new(Options { clock: Arc::new(|| Wall(1_795_379_126_000)), ..Options::default() });
+        let time = Arc::new(AtomicI64::new(BEGIN));
+        let clock = Arc::clone(&time);
+        let clock: Clock = Arc::new(move || Wall(clock.load(Ordering::Relaxed)));
+        let store = MemoryStore::new(Options { clock, ..Options::default() });
         let address: pillarbox_core::smtp::Address = "alice@example.org".parse().expect("it is an address");
         store.apply(StoreOp::Account(AccountOp::Add { address: address.clone(), password: "wonderland".into() }));
         let resolved = store.apply(StoreOp::Account(AccountOp::Resolve { address }));
         let StoreReply::Account(AccountReply::Resolved(Resolution::Targets { accounts, .. })) = resolved else {
             panic!("the account is there");
         };
-        let mut account = Self { store, id: accounts[0].0, staged: Vec::new() };
+        let mut account = Self { store, time, id: accounts[0].0, staged: Vec::new() };
         for number in 1..=mail {
             account.deliver(number);
         }

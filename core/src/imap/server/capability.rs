@@ -15,6 +15,7 @@ pub const CAPABILITIES: &[(&str, When)] = &[
     ("LITERAL-", When::Always),
     ("ENABLE", When::Always),
     ("ID", When::Always),
+    ("IDLE", When::LoggedIn),
     ("NAMESPACE", When::LoggedIn),
     ("CHILDREN", When::LoggedIn),
     ("LIST-EXTENDED", When::LoggedIn),
@@ -22,6 +23,10 @@ pub const CAPABILITIES: &[(&str, When)] = &[
     ("SPECIAL-USE", When::LoggedIn),
     ("CREATE-SPECIAL-USE", When::LoggedIn),
     ("STATUS=SIZE", When::LoggedIn),
+    ("UNSELECT", When::LoggedIn),
+    ("UIDPLUS", When::LoggedIn),
+    ("MOVE", When::LoggedIn),
+    ("SAVEDATE", When::LoggedIn),
     ("OBJECTID", When::LoggedIn),
     ("APPENDLIMIT", When::LoggedIn),
 ];
