@@ -19,11 +19,14 @@ pub struct Options {
     pub hash_workers: usize,
     /// Threads that read. Each has a database connection of its own.
     pub read_workers: usize,
+    /// Threads that search. They are apart from those that read, so that whoever opens a message waits for nobody's search.
+    /// Each answers one page of a search at a time, in turn.
+    pub search_workers: usize,
     /// Changes that may wait for the next group commit before [`submit`](pillarbox_core::ops::Store::submit) says busy.
     pub waiting_changes: usize,
     /// Bytes of bodies that may wait inside those changes.
     pub waiting_bytes: usize,
-    /// Reads that may wait.
+    /// Reads that may wait, and as many searches.
     pub waiting_reads: usize,
     /// Logins and new passwords that may wait: each costs tens of milliseconds, so a longer queue helps nobody.
     pub waiting_hashes: usize,
@@ -77,6 +80,7 @@ impl Default for Options {
             password_cost: PasswordCost::default(),
             hash_workers: 2,
             read_workers: 2,
+            search_workers: 2,
             waiting_changes: 8192,
             waiting_bytes: 64 << 20,
             waiting_reads: 8192,

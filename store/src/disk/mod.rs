@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!            submit
-//!     +---------+---------+-----------+
-//!     v         v         v           v
-//!  stages    hashes    changes      reads          a queue each, bounded
-//!  2 threads 2 threads 1 engine     2 threads
-//!     |         |         |           |
-//!     +- sealed +- hashed +           |
-//!            `---------> group commit |            segments synced, then the database
-//!                         |           |
-//!                         `-> Sink <--'
+//!     +---------+---------+-----------+---------+
+//!     v         v         v           v         v
+//!  stages    hashes    changes      reads    searches    a queue each, bounded
+//!  2 threads 2 threads 1 engine    2 threads 2 threads
+//!     |         |         |           |         |
+//!     +- sealed +- hashed +           |         |
+//!            `---------> group commit |         |        segments synced, then the database
+//!                         |           |         |
+//!                         `-> Sink <--+---------'
 //! ```
 //!
 //! A change that needs more than the database (a large body's last sync, a password's hash) keeps its place in line while
@@ -35,6 +35,7 @@ mod reclaim;
 mod recover;
 mod rows;
 mod schema;
+mod search;
 mod segment;
 mod stage;
 
@@ -59,6 +60,7 @@ use self::mailbox::Claims;
 use self::queue::Queue;
 use self::read::ReadJob;
 pub use self::recover::{OpenError, Recovery};
+use self::search::SearchJob;
 use self::stage::{StageJob, Stages};
 use crate::locks::Locks;
 use crate::options::Options;
@@ -96,6 +98,7 @@ struct Shared {
     waiting_changes: AtomicUsize,
     waiting_bytes: AtomicUsize,
     reads: Queue<ReadJob>,
+    searches: Queue<SearchJob>,
     hashes: Queue<HashJob>,
     stage_jobs: Vec<Queue<StageJob>>,
     stopped: AtomicBool,
@@ -130,6 +133,7 @@ impl DiskStore {
             waiting_changes: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
             reads: Queue::new(options.waiting_reads),
+            searches: Queue::new(options.waiting_reads),
             hashes: Queue::new(options.waiting_hashes),
             stage_jobs: (0..STAGE_LANES).map(|_| Queue::new(options.waiting_stages)).collect(),
             stopped: AtomicBool::new(false),
@@ -152,6 +156,10 @@ impl DiskStore {
         for _ in 0..shared.options.read_workers.max(1) {
             let conn = schema::open_reader(&shared.database)?;
             threads.others.push(spawn("read", &shared, move |shared| read::run(shared, &conn))?);
+        }
+        for _ in 0..shared.options.search_workers.max(1) {
+            let conn = schema::open_reader(&shared.database)?;
+            threads.others.push(spawn("search", &shared, move |shared| search::run(shared, &conn))?);
         }
         let engine = Engine::new(
             Arc::clone(&shared),
@@ -188,6 +196,7 @@ impl DiskStore {
             join(engine);
         }
         shared.reads.close();
+        shared.searches.close();
         shared.hashes.close();
         for lane in &shared.stage_jobs {
             lane.close();
@@ -232,6 +241,10 @@ impl Store for DiskStore {
                     }
                     HashJob::Hash(..) => unreachable!("it was a login a line ago"),
                 })
+            }
+            StoreOp::Mailbox(op) if mailbox::is_search(&op) => {
+                let job = SearchJob { asker: unreadable(), op };
+                shared.searches.push(job).map_err(|job| busy(job.asker, StoreOp::Mailbox(job.op)))
             }
             op if is_read(&op) => {
                 shared.reads.push(ReadJob { asker: unreadable(), op }).map_err(|job| busy(job.asker, job.op))

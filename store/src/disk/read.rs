@@ -34,7 +34,7 @@ pub(super) struct ReadJob {
 
 /// One reading thread.
 pub(super) fn run(shared: &Shared, conn: &Connection) {
-    let mut reader = Reader { shared, conn, block: Vec::new() };
+    let mut reader = Reader::new(shared, conn);
     while let Some(job) = shared.reads.pop() {
         survive(|| {
             let reply = reader.read(job.op, job.asker.sink());
@@ -43,7 +43,7 @@ pub(super) fn run(shared: &Shared, conn: &Connection) {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     shared: &'a Shared,
     conn: &'a Connection,
     /// Reused for the blocks that are verified.
@@ -51,12 +51,16 @@ struct Reader<'a> {
 }
 
 /// A prefix, and where the body behind it is.
-struct Message {
+pub(super) struct Message {
     prefix: Vec<u8>,
     location: Location,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(shared: &'a Shared, conn: &'a Connection) -> Self {
+        Self { shared, conn, block: Vec::new() }
+    }
+
     fn read(&mut self, op: StoreOp, asker: &Arc<dyn Sink>) -> StoreReply {
         let reply = match op {
             StoreOp::Account(op) => self.account(op).map(StoreReply::Account),
@@ -211,7 +215,7 @@ impl Reader<'_> {
     }
 
     /// A range of a message, prefix and body as one; `None` when it is gone.
-    fn range(
+    pub(super) fn range(
         &mut self,
         find: impl Fn(&Connection) -> rusqlite::Result<Option<Message>>,
         offset: u64,
@@ -321,7 +325,11 @@ fn targets(conn: &Connection, alias: &str) -> rusqlite::Result<Vec<Address>> {
 }
 
 /// The message that is filed here, in a mailbox of this account.
-fn find_entry(conn: &Connection, entry: EntryId, account: Option<AccountId>) -> rusqlite::Result<Option<Message>> {
+pub(super) fn find_entry(
+    conn: &Connection,
+    entry: EntryId,
+    account: Option<AccountId>,
+) -> rusqlite::Result<Option<Message>> {
     conn.prepare_cached(
         "SELECT m.prefix, b.size, b.file, b.segment, b.offset, b.checksums FROM entries e
          JOIN mailboxes x ON x.number = e.mailbox JOIN emails m ON m.id = e.email JOIN blobs b ON b.id = m.blob

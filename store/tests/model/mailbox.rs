@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use pillarbox_core::Wall;
 use pillarbox_core::mailbox::*;
+use pillarbox_core::message::TextKey;
 use pillarbox_core::ops::*;
 use pillarbox_store::MemoryStore;
 use proptest::collection::vec;
@@ -24,6 +25,7 @@ pub(crate) enum Ask {
     Select(usize, bool),
     Entries(usize, Vec<(u32, u32)>, Option<u64>, bool),
     Read(usize, u64, usize),
+    Search(usize, Vec<(u32, u32)>, Vec<(usize, String)>),
     Changes(usize, u64, Option<(u64, u32)>),
     Flag(usize, Vec<(u32, u32)>, FlagMode, u64, Vec<usize>, Option<u64>),
     Expunge(usize, Option<Vec<(u32, u32)>>),
@@ -52,6 +54,13 @@ pub(crate) fn asks() -> impl Strategy<Value = Ask> {
     let flags = || prop_oneof![2 => Just(8_u64), 2 => Just(1), 3 => 0..32_u64, 1 => Just(u64::MAX)];
     let mode = prop_oneof![Just(FlagMode::Add), Just(FlagMode::Remove), Just(FlagMode::Replace)];
     let uses = prop_oneof![6 => Just(None), 1 => Just(Some(SpecialUse::Sent)), 1 => Just(Some(SpecialUse::Trash))];
+    // What the octets of messages and their prefix have.
+    let text = prop_oneof![
+        Just(String::new()),
+        (0..250_usize, 1..12_usize)
+            .prop_map(|(a, b)| octets(a, b).iter().map(|octet| char::from(octet % 128)).collect()),
+        "return|turn-pa|<>|PATH|some|zz",
+    ];
     let new = prop_oneof![
         8 => (0..40_000_usize).prop_map(New::Inline),
         2 => (0..4_usize).prop_map(New::Staged),
@@ -67,6 +76,7 @@ pub(crate) fn asks() -> impl Strategy<Value = Ask> {
         5 => (name(), any::<bool>()).prop_map(|(a, b)| Ask::Select(a, b)),
         4 => (mailbox(), set(), since(), any::<bool>()).prop_map(|(a, b, c, d)| Ask::Entries(a, b, c, d)),
         2 => (0..20_usize, 0..200_u64, 0..50_000_usize).prop_map(|(a, b, c)| Ask::Read(a, b, c)),
+        3 => (mailbox(), set(), vec((0..4_usize, text), 0..4)).prop_map(|(a, b, c)| Ask::Search(a, b, c)),
         4 => (mailbox(), modseq(), proptest::option::of((modseq(), 0..12_u32)))
             .prop_map(|(a, b, c)| Ask::Changes(a, b, c)),
         8 => (mailbox(), set(), mode, flags(), keywords(), since())
@@ -93,6 +103,15 @@ fn keywords(all: &[usize]) -> Vec<Keyword> {
     all.iter().map(|i| Keyword::new(["$A", "$b", "$B", "more"][i % 4]).unwrap()).collect()
 }
 
+fn text_key(kind: usize, text: String) -> TextKey {
+    match kind % 4 {
+        0 => TextKey::Body(text),
+        1 => TextKey::Text(text),
+        2 => TextKey::Header { name: "Return-Path".to_owned(), text },
+        _ => TextKey::Header { name: "subject".to_owned(), text },
+    }
+}
+
 impl Seen {
     pub(crate) fn ask(&self, whose: usize, ask: Ask) -> MailboxOp {
         let mailbox = |i: usize| pick(&self.mailboxes, i);
@@ -108,6 +127,10 @@ impl Seen {
                 Request::Entries { mailbox: mailbox(i), uids: uids(&set), changed_since, structures }
             }
             Ask::Read(i, offset, len) => Request::Read { entry: pick(&self.entries, i), offset, len },
+            Ask::Search(i, set, keys) => {
+                let keys = keys.into_iter().map(|(kind, text)| text_key(kind, text)).collect();
+                Request::Search { mailbox: mailbox(i), uids: uids(&set), keys }
+            }
             Ask::Changes(i, since, after) => Request::Changes { mailbox: mailbox(i), since, after },
             Ask::Flag(i, set, mode, flags, words, unchanged_since) => {
                 let change = FlagChange { mode, flags: FlagSet(flags), keywords: keywords(&words) };

@@ -22,7 +22,7 @@ pub(super) use self::change::remove_from_inbox;
 pub(super) use self::claims::Claims;
 pub(super) use self::graves::{all as graves, bury};
 pub(super) use self::read::answer;
-pub(super) use self::row::Mailbox;
+pub(super) use self::row::{Mailbox, unsigned};
 pub(super) use self::tree::{make, remove_all};
 pub(super) use self::view::fill as fill_view;
 use super::engine::{Fail, Source, Tx};
@@ -70,6 +70,11 @@ pub(super) fn is_read(op: &MailboxOp) -> bool {
         MailboxOp::Ask { request, .. } => !request.is_change(),
         MailboxOp::Watch { .. } | MailboxOp::Unwatch { .. } => true,
     }
+}
+
+/// It is answered by the threads that search.
+pub(super) fn is_search(op: &MailboxOp) -> bool {
+    matches!(op, MailboxOp::Ask { request: Request::Search { .. }, .. })
 }
 
 /// Messages that a change may concern: what it may take as long as.

@@ -34,7 +34,7 @@ pub(in crate::disk) fn answer(
             entries(&tx, mailbox, uids, *changed_since, *structures)
         }
         Request::Changes { mailbox, since, after } => changes(conn, account, *mailbox, *since, *after),
-        // These never come here: see `Reader::mailbox` and `Shared::submit`.
+        // These never come here: see `Reader::mailbox` and `DiskStore::submit`.
         _ => Ok(Response::NoMessage),
     }
 }

@@ -50,7 +50,7 @@ impl Mailbox {
     }
 
     /// The mailbox with this id, if it is the account's.
-    pub(super) fn own(conn: &Connection, account: AccountId, id: MailboxId) -> rusqlite::Result<Option<Self>> {
+    pub(in crate::disk) fn own(conn: &Connection, account: AccountId, id: MailboxId) -> rusqlite::Result<Option<Self>> {
         conn.prepare_cached(&format!("SELECT {COLUMNS} FROM mailboxes WHERE id = ?1 AND account = ?2"))?
             .query_row(params![blob(id.0), blob(account.0)], read)
             .optional()
@@ -167,7 +167,7 @@ pub(super) fn flags(row: &Row<'_>, column: usize) -> rusqlite::Result<FlagSet> {
 }
 
 /// A number that is never negative.
-pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(in crate::disk) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)?.unsigned_abs())
 }
 
