@@ -6,20 +6,23 @@ use core::mem;
 
 use bytes::{Bytes, BytesMut};
 
-use super::reception::Question;
+use super::asked;
 use super::shared::Shared;
-use super::{ConnId, asked};
-use crate::ops::{Body, StageId, StageOp, StoreOp};
-use crate::smtp::Reply;
-use crate::smtp::server::ChunkAnswer;
+use crate::ops::{Body, StageId, StageOp, StageReply, StoreOp};
 use crate::ticket::Ticket;
 
 /// Bytes below which a chunk is joined to its neighbours: for each a place of its own would weigh more than it does.
 const SMALL: usize = 4 * 1024;
 
-/// A body on its way in.
+/// What a session is told of a chunk; each protocol has its own.
+pub(super) trait Verdict: Clone {
+    /// Taken; the next one may come.
+    const TAKEN: Self;
+}
+
+/// A body on its way in, of a session that is told `A` of each chunk.
 #[derive(Debug, Default)]
-pub(super) enum Intake {
+pub(super) enum Intake<A> {
     /// Nothing came yet.
     #[default]
     Empty,
@@ -33,22 +36,35 @@ pub(super) enum Intake {
         charged: usize,
     },
     /// A stage was asked for; these wait until it is there. A chunk without a ticket was answered already.
-    Opening(Vec<(Bytes, Option<Ticket<ChunkAnswer>>)>),
+    Opening(Vec<(Bytes, Option<Ticket<A>>)>),
     /// It flows into a stage.
     Staged(StageId),
     /// It cannot be stored; the session knows why.
-    Failed(Reply),
+    Failed(A),
 }
 
-impl Intake {
-    /// Takes a chunk. Returns the answer where it can be given at once, with its ticket.
+/// What a body wants to know of the store.
+#[derive(Debug)]
+pub(super) enum Question<A> {
+    /// A stage for it.
+    Open,
+    /// Is this chunk written?
+    Append { stage: StageId, ticket: Option<Ticket<A>> },
+}
+
+/// What a session is to be told of its chunks.
+pub(super) type Verdicts<A> = Vec<(Ticket<A>, A)>;
+
+impl<A: Verdict> Intake<A> {
+    /// Takes a chunk. Returns its verdict where it is clear at once, with its ticket. `asker` is whoever hears the
+    /// store's replies, and hands them to [`stored`].
     pub(super) fn chunk(
         &mut self,
         shared: &mut Shared,
-        conn: ConnId,
-        ticket: Ticket<ChunkAnswer>,
+        asker: impl Fn(Question<A>) -> asked::Question,
+        ticket: Ticket<A>,
         bytes: Bytes,
-    ) -> Option<(Ticket<ChunkAnswer>, ChunkAnswer)> {
+    ) -> Option<(Ticket<A>, A)> {
         if matches!(self, Self::Empty) {
             *self = Self::Inline { chunks: Vec::new(), tail: BytesMut::new(), charged: 0 };
         }
@@ -61,7 +77,7 @@ impl Intake {
                     seal(chunks, tail);
                     chunks.push(bytes);
                 }
-                Some((ticket, ChunkAnswer::Taken))
+                Some((ticket, A::TAKEN))
             }
             Self::Inline { chunks, tail, charged } => {
                 seal(chunks, tail);
@@ -69,8 +85,7 @@ impl Intake {
                 let mut waiting: Vec<_> = mem::take(chunks).into_iter().map(|chunk| (chunk, None)).collect();
                 waiting.push((bytes, Some(ticket)));
                 *self = Self::Opening(waiting);
-                let op = StoreOp::Stage(StageOp::Open { expected: None });
-                shared.ask(asked::Question::Reception(conn, Question::StageOpen), op);
+                shared.ask(asker(Question::Open), StoreOp::Stage(StageOp::Open { expected: None }));
                 None
             }
             Self::Opening(waiting) => {
@@ -78,47 +93,29 @@ impl Intake {
                 None
             }
             Self::Staged(stage) => {
-                append(shared, conn, *stage, bytes, Some(ticket));
+                append(shared, &asker, *stage, bytes, Some(ticket));
                 None
             }
-            Self::Failed(reply) => Some((ticket, ChunkAnswer::Refused(reply.clone()))),
+            Self::Failed(verdict) => Some((ticket, verdict.clone())),
             Self::Empty => None,
         }
     }
 
-    /// The stage is there: what waited flows into it. `false` when nobody waits for it.
-    pub(super) fn opened(&mut self, shared: &mut Shared, conn: ConnId, stage: StageId) -> bool {
-        let Self::Opening(waiting) = self else { return false };
-        for (bytes, ticket) in mem::take(waiting) {
-            append(shared, conn, stage, bytes, ticket);
-        }
-        *self = Self::Staged(stage);
-        true
-    }
-
-    /// The store refused. Returns the tickets that are to be answered with the refusal.
-    pub(super) fn failed(&mut self, shared: &mut Shared, reply: Reply) -> Vec<Ticket<ChunkAnswer>> {
-        match mem::replace(self, Self::Failed(reply)) {
-            Self::Opening(waiting) => waiting.into_iter().filter_map(|(_, ticket)| ticket).collect(),
-            other => {
-                other.discard(shared);
-                Vec::new()
-            }
-        }
-    }
-
     /// The whole body, for the commit, and the bytes that it is charged with until the commit is answered.
-    pub(super) fn finish(&mut self) -> Result<(Body, usize), Reply> {
-        match mem::take(self) {
+    ///
+    /// # Errors
+    /// Why it cannot be stored; `None` when a stage is still opening. A session asks for the commit only when all its
+    /// chunks are answered, so that is a bug.
+    pub(super) fn finish(self) -> Result<(Body, usize), Option<A>> {
+        match self {
             Self::Empty => Ok((Body::Inline(Vec::new()), 0)),
             Self::Inline { mut chunks, mut tail, charged } => {
                 seal(&mut chunks, &mut tail);
                 Ok((Body::Inline(chunks), charged))
             }
             Self::Staged(stage) => Ok((Body::Staged(stage), 0)),
-            // The session asks for the commit only when all its chunks are answered, so no stage is still opening.
-            Self::Opening(_) => Err(super::replies::STORE_TROUBLE.reply()),
-            Self::Failed(reply) => Err(reply),
+            Self::Opening(_) => Err(None),
+            Self::Failed(verdict) => Err(Some(verdict)),
         }
     }
 
@@ -130,6 +127,58 @@ impl Intake {
             Self::Empty | Self::Opening(_) | Self::Failed(_) => {}
         }
     }
+
+    /// The stage is there: what waited flows into it. `false` when nobody waits for it.
+    fn opened(&mut self, shared: &mut Shared, asker: impl Fn(Question<A>) -> asked::Question, stage: StageId) -> bool {
+        let Self::Opening(waiting) = self else { return false };
+        for (bytes, ticket) in mem::take(waiting) {
+            append(shared, &asker, stage, bytes, ticket);
+        }
+        *self = Self::Staged(stage);
+        true
+    }
+
+    /// The store refused. Returns the tickets that are to be answered with the refusal.
+    fn fail(&mut self, shared: &mut Shared, refusal: A) -> Vec<Ticket<A>> {
+        match mem::replace(self, Self::Failed(refusal)) {
+            Self::Opening(waiting) => waiting.into_iter().filter_map(|(_, ticket)| ticket).collect(),
+            other => {
+                other.discard(shared);
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// The store's reply to a question of a body, which may be given up by now, or why there is none. Returns what the
+/// session is to be told, if it is still there.
+pub(super) fn stored<A: Verdict>(
+    shared: &mut Shared,
+    body: Option<&mut Intake<A>>,
+    asker: impl Fn(Question<A>) -> asked::Question,
+    question: Question<A>,
+    reply: Result<StageReply, A>,
+) -> Verdicts<A> {
+    match (question, reply) {
+        (Question::Open, Ok(StageReply::Opened(stage))) => {
+            if !body.is_some_and(|body| body.opened(shared, asker, stage)) {
+                shared.drop_stage(stage);
+            }
+            Vec::new()
+        }
+        (Question::Open, Ok(_)) => Vec::new(),
+        (Question::Open, Err(refusal)) => {
+            let waiting = body.map(|body| body.fail(shared, refusal.clone())).unwrap_or_default();
+            waiting.into_iter().map(|ticket| (ticket, refusal.clone())).collect()
+        }
+        (Question::Append { ticket, .. }, Ok(_)) => ticket.into_iter().map(|ticket| (ticket, A::TAKEN)).collect(),
+        (Question::Append { stage, ticket }, Err(refusal)) => {
+            if let Some(body) = body.filter(|body| matches!(body, Intake::Staged(current) if *current == stage)) {
+                body.fail(shared, refusal.clone());
+            }
+            ticket.into_iter().map(|ticket| (ticket, refusal.clone())).collect()
+        }
+    }
 }
 
 /// Puts what is joined behind the chunks.
@@ -139,7 +188,12 @@ fn seal(chunks: &mut Vec<Bytes>, tail: &mut BytesMut) {
     }
 }
 
-fn append(shared: &mut Shared, conn: ConnId, stage: StageId, bytes: Bytes, ticket: Option<Ticket<ChunkAnswer>>) {
-    let question = asked::Question::Reception(conn, Question::StageAppend { stage, ticket });
-    shared.ask(question, StoreOp::Stage(StageOp::Append { stage, bytes }));
+fn append<A>(
+    shared: &mut Shared,
+    asker: impl Fn(Question<A>) -> asked::Question,
+    stage: StageId,
+    bytes: Bytes,
+    ticket: Option<Ticket<A>>,
+) {
+    shared.ask(asker(Question::Append { stage, ticket }), StoreOp::Stage(StageOp::Append { stage, bytes }));
 }

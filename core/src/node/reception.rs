@@ -9,7 +9,7 @@ use core::fmt::Write as _;
 
 use bytes::Bytes;
 
-use super::intake::Intake;
+use super::intake::{self, Intake};
 use super::shared::Shared;
 use super::{ConnId, Event, asked, replies, resolve};
 use crate::channel::Channel;
@@ -40,7 +40,7 @@ struct Receiving {
     /// What each recipient stands for that we said yes to. Not all of them are the message's: a yes may come after the
     /// session gave up waiting for it.
     recipients: BTreeMap<Address, Target>,
-    body: Intake,
+    body: Intake<ChunkAnswer>,
 }
 
 /// What a recipient stands for.
@@ -57,10 +57,8 @@ enum Target {
 pub(super) enum Question {
     /// Are these credentials good?
     Authenticate { ticket: Ticket<AuthenticateAnswer>, login: String },
-    /// A stage for a large body.
-    StageOpen,
-    /// Is this chunk written?
-    StageAppend { stage: StageId, ticket: Option<Ticket<ChunkAnswer>> },
+    /// About the body of the transaction under way.
+    Body(intake::Question<ChunkAnswer>),
     /// Is it on disk?
     Commit(Box<Committing>),
 }
@@ -109,7 +107,7 @@ impl Reception {
             Action::Chunk { ticket, transaction, bytes } => {
                 let receiving = self.receiving(shared, transaction);
                 let mut body = core::mem::take(&mut receiving.body);
-                let answer = body.chunk(shared, self.conn, ticket, bytes);
+                let answer = body.chunk(shared, asker(self.conn), ticket, bytes);
                 self.receiving(shared, transaction).body = body;
                 if let Some((ticket, answer)) = answer {
                     self.answer(ticket, answer);
@@ -172,7 +170,7 @@ impl Reception {
 
     fn commit(&mut self, shared: &mut Shared, wall: Wall, ticket: Ticket<CommitAnswer>, transaction: Transaction) {
         let recipients = self.receiving(shared, transaction.id).targets(&transaction.recipients);
-        let (Some(mut receiving), Some(recipients)) = (self.transaction.take(), recipients) else {
+        let (Some(receiving), Some(recipients)) = (self.transaction.take(), recipients) else {
             // Nobody would get it, or not everybody: nothing of the kind is ever said yes to.
             self.discard(shared);
             return self.answer(ticket, CommitAnswer::Refused(replies::STORE_TROUBLE.reply()));
@@ -180,7 +178,7 @@ impl Reception {
         let (deliveries, rows) = address(shared, wall, &transaction, recipients);
         let (body, charged) = match receiving.body.finish() {
             Ok(body) => body,
-            Err(reply) => return self.answer(ticket, CommitAnswer::Refused(reply)),
+            Err(why) => return self.answer(ticket, CommitAnswer::Refused(refusal(why))),
         };
         let stage = match body {
             Body::Staged(stage) => Some(stage),
@@ -254,20 +252,7 @@ pub(super) fn stored(shared: &mut Shared, session: Option<&mut Reception>, quest
                 shared.event(Event::Authenticated { conn, login });
             }
         }
-        (Question::StageOpen, StoreReply::Stage(StageReply::Opened(stage))) => {
-            let wanted = session.is_some_and(|session| {
-                let conn = session.conn;
-                session.transaction.as_mut().is_some_and(|receiving| receiving.body.opened(shared, conn, stage))
-            });
-            if !wanted {
-                shared.drop_stage(stage);
-            }
-        }
-        (Question::StageAppend { ticket, .. }, StoreReply::Stage(StageReply::Appended)) => {
-            if let (Some(session), Some(ticket)) = (session, ticket) {
-                session.answer(ticket, ChunkAnswer::Taken);
-            }
-        }
+        (Question::Body(question), StoreReply::Stage(reply)) => of_body(shared, session, question, Ok(reply)),
         (Question::Commit(committing), StoreReply::Accepted(accepted)) => {
             committed(shared, session, *committing, &accepted);
         }
@@ -311,29 +296,49 @@ pub(super) fn refuse(shared: &mut Shared, session: Option<&mut Reception>, quest
             shared.drop_stage(stage);
         }
     }
+    if let Question::Body(question) = question {
+        return of_body(shared, session, question, Err(ChunkAnswer::Refused(reply)));
+    }
     let Some(session) = session else { return };
     match question {
         Question::Authenticate { ticket, .. } => session.answer(ticket, AuthenticateAnswer::Unavailable),
-        Question::StageOpen => fail_body(shared, session, reply),
-        Question::StageAppend { stage, ticket } => {
-            let current =
-                matches!(&session.transaction, Some(Receiving { body: Intake::Staged(id), .. }) if *id == stage);
-            if current {
-                fail_body(shared, session, reply.clone());
-            }
-            if let Some(ticket) = ticket {
-                session.answer(ticket, ChunkAnswer::Refused(reply));
-            }
-        }
         Question::Commit(committing) => session.answer(committing.ticket, CommitAnswer::Refused(reply)),
+        Question::Body(_) => {}
     }
 }
 
-fn fail_body(shared: &mut Shared, session: &mut Reception, reply: Reply) {
-    let Some(receiving) = &mut session.transaction else { return };
-    for ticket in receiving.body.failed(shared, reply.clone()) {
-        session.answer(ticket, ChunkAnswer::Refused(reply.clone()));
+/// The store's reply to a question of a body, or its refusal.
+fn of_body(
+    shared: &mut Shared,
+    session: Option<&mut Reception>,
+    question: intake::Question<ChunkAnswer>,
+    reply: Result<StageReply, ChunkAnswer>,
+) {
+    let Some(session) = session else {
+        _ = intake::stored(shared, None, |_| asked::Question::Nobody, question, reply);
+        return;
+    };
+    let body = session.transaction.as_mut().map(|receiving| &mut receiving.body);
+    for (ticket, verdict) in intake::stored(shared, body, asker(session.conn), question, reply) {
+        session.answer(ticket, verdict);
     }
+}
+
+/// Who hears the store's replies about a body.
+fn asker(conn: ConnId) -> impl Fn(intake::Question<ChunkAnswer>) -> asked::Question {
+    move |question| asked::Question::Reception(conn, Question::Body(question))
+}
+
+/// What a client is told of a body that cannot be stored.
+fn refusal(why: Option<ChunkAnswer>) -> Reply {
+    match why {
+        Some(ChunkAnswer::Refused(reply)) => reply,
+        Some(ChunkAnswer::Taken) | None => replies::STORE_TROUBLE.reply(),
+    }
+}
+
+impl intake::Verdict for ChunkAnswer {
+    const TAKEN: Self = Self::Taken;
 }
 
 /// The message is on disk: the queue hears of its rows, and the session says 250. The queue hears of them also when the
