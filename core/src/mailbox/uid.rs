@@ -54,6 +54,25 @@ impl UidSet {
         self.count_from(start);
     }
 
+    /// Adds the UIDs of `other`. Quick at the end, too.
+    pub fn add(&mut self, other: &Self) {
+        if self.last().is_none_or(|last| other.first().is_none_or(|first| first > last)) {
+            return other.runs.iter().for_each(|run| self.insert(run.first, run.last));
+        }
+        let mut both = Vec::with_capacity(self.runs.len() + other.runs.len());
+        both.extend(self.runs.iter().chain(&other.runs).copied());
+        both.sort_unstable_by_key(|run| run.first);
+        both.dedup_by(|next, run| {
+            let joins = next.first <= run.last.saturating_add(1);
+            if joins {
+                run.last = run.last.max(next.last);
+            }
+            joins
+        });
+        self.runs = both;
+        self.count_from(0);
+    }
+
     /// Takes the UIDs of `other` out.
     pub fn remove(&mut self, other: &Self) {
         let mut left = Vec::with_capacity(self.runs.len());
@@ -235,7 +254,12 @@ mod tests {
                 let first = random.below(60) as u32 + 1;
                 let last = first + random.below(8) as u32;
                 let other = UidSet::run(first, last);
-                match random.below(4) {
+                match random.below(5) {
+                    4 => {
+                        let more: UidSet = (0..3).map(|_| random.below(60) as u32 + 1).collect();
+                        set.add(&more);
+                        model.extend(more.iter());
+                    }
                     0 => {
                         set.remove(&other);
                         (first..=last).for_each(|uid| _ = model.remove(&uid));
