@@ -5,6 +5,7 @@
 
 mod addresses;
 mod blob;
+mod date;
 mod fields;
 mod header;
 mod media;
@@ -14,6 +15,7 @@ mod structure;
 mod transfer;
 
 pub use blob::Broken;
+pub(crate) use date::day;
 pub use fields::{FieldFilter, Pick};
 pub use header::{HeaderFault, HeaderScanner};
 pub use parser::StructureParser;
