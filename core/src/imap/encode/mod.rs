@@ -20,7 +20,7 @@ pub use count::{exists, expunge, recent};
 pub use fetch::FetchResponse;
 pub use flag::{flag_list, mailbox_flags};
 pub use mailbox::{ListAttribute, ListEntry, StatusValue, list, list_root, lsub, namespace, status};
-pub use search::{Esearch, esearch, number_set, search_begin, search_end, search_numbers, vanished};
+pub use search::{Esearch, EsearchResponse, number_set, search_begin, search_end, search_numbers, vanished};
 pub use server::{capability, enabled, id};
 pub use string::{Charset, astring, literal, literal_header, nstring, number};
 

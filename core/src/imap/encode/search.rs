@@ -28,49 +28,66 @@ pub fn search_end(tx: &mut Outbox, modseq: Option<Modseq>) {
     tx.put(b"\r\n");
 }
 
-/// An ESEARCH response. What is `None` is not told: `MIN`, `MAX` and `ALL` of nothing are not.
+/// What an ESEARCH response tells, but for ALL. What is `None` is not told: `MIN` and `MAX` of nothing are not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Esearch<'a> {
+pub struct Esearch {
     /// Whose answer it is.
-    pub tag: Option<&'a Tag>,
+    pub tag: Option<Tag>,
     /// The numbers are UIDs.
     pub uid: bool,
     /// The smallest number.
     pub min: Option<u32>,
     /// The largest number.
     pub max: Option<u32>,
-    /// All of them; the empty set is left out.
-    pub all: Option<&'a NumberSet>,
     /// How many.
     pub count: Option<u64>,
     /// The largest mod-sequence of what is told.
     pub modseq: Option<Modseq>,
 }
 
-/// `* ESEARCH (TAG "a") UID COUNT 17 ALL 4:18,21`
-pub fn esearch(tx: &mut Outbox, found: &Esearch<'_>) {
-    tx.put(b"* ESEARCH");
-    if let Some(tag) = found.tag {
-        tx.put(b" (TAG \"");
-        tx.put(tag.as_bytes());
-        tx.put(b"\")");
+/// `* ESEARCH (TAG "a") UID COUNT 17 ALL 4:18,21`, of which the end may come in pages: an outbox that is full half-way is
+/// of no harm.
+#[derive(Debug)]
+pub struct EsearchResponse {
+    /// A range stands there.
+    all: bool,
+}
+
+impl EsearchResponse {
+    /// All but ALL.
+    pub fn begin(tx: &mut Outbox, told: &Esearch) -> Self {
+        tx.put(b"* ESEARCH");
+        if let Some(tag) = told.tag {
+            tx.put(b" (TAG \"");
+            tx.put(tag.as_bytes());
+            tx.put(b"\")");
+        }
+        if told.uid {
+            tx.put(b" UID");
+        }
+        let modseq = told.modseq.map(Modseq::value);
+        let (min, max) = (told.min.map(u64::from), told.max.map(u64::from));
+        for (name, value) in [(" MIN ", min), (" MAX ", max), (" COUNT ", told.count), (" MODSEQ ", modseq)] {
+            if let Some(value) = value {
+                tx.put(name.as_bytes());
+                number(tx, value);
+            }
+        }
+        Self { all: false }
     }
-    if found.uid {
-        tx.put(b" UID");
-    }
-    let modseq = found.modseq.map(Modseq::value);
-    let (min, max) = (found.min.map(u64::from), found.max.map(u64::from));
-    for (name, value) in [(" MIN ", min), (" MAX ", max), (" COUNT ", found.count), (" MODSEQ ", modseq)] {
-        if let Some(value) = value {
-            tx.put(name.as_bytes());
-            number(tx, value);
+
+    /// More ranges of ALL, from the first number to the last.
+    pub fn all(&mut self, tx: &mut Outbox, ranges: impl IntoIterator<Item = (u32, u32)>) {
+        for (first, last) in ranges {
+            tx.put(if core::mem::replace(&mut self.all, true) { b"," } else { b" ALL " });
+            range(tx, first, last);
         }
     }
-    if let Some(all) = found.all.filter(|all| !all.is_empty()) {
-        tx.put(b" ALL ");
-        number_set(tx, all);
+
+    /// There is no more.
+    pub fn end(&self, tx: &mut Outbox) {
+        tx.put(b"\r\n");
     }
-    tx.put(b"\r\n");
 }
 
 /// `* VANISHED 300:310`, in the place of EXPUNGE; `earlier`: expunged before the mailbox was opened. Nothing is said of
@@ -86,13 +103,17 @@ pub fn vanished(tx: &mut Outbox, earlier: bool, uids: &NumberSet) {
 
 /// `1:3,5`; the empty set has no form, and none may come here.
 pub fn number_set(tx: &mut Outbox, set: &NumberSet) {
-    for (n, range) in set.ranges().enumerate() {
+    for (n, numbers) in set.ranges().enumerate() {
         tx.put(if n == 0 { b"" } else { b"," });
-        number(tx, u64::from(*range.start()));
-        if range.start() != range.end() {
-            tx.put(b":");
-            number(tx, u64::from(*range.end()));
-        }
+        range(tx, *numbers.start(), *numbers.end());
+    }
+}
+
+fn range(tx: &mut Outbox, first: u32, last: u32) {
+    number(tx, u64::from(first));
+    if first != last {
+        tx.put(b":");
+        number(tx, u64::from(last));
     }
 }
 
@@ -112,21 +133,26 @@ mod tests {
         };
         assert_eq!(search(&[], None), b"* SEARCH\r\n");
         assert_eq!(search(&[2, 5, 6], Modseq::new(917)), b"* SEARCH 2 5 6 (MODSEQ 917)\r\n");
-        let (tag, set) = (Tag::new(b"A285").unwrap(), [43, 2, 3, 4].into_iter().collect());
-        let found = Esearch {
-            tag: Some(&tag),
+        let esearch = |told: &Esearch, pages: &[&[(u32, u32)]]| {
+            written(|tx| {
+                let mut response = EsearchResponse::begin(tx, told);
+                pages.iter().for_each(|page| response.all(tx, page.iter().copied()));
+                response.end(tx);
+            })
+        };
+        let told = Esearch {
+            tag: Tag::new(b"A285"),
             uid: true,
             min: Some(2),
             max: Some(43),
-            all: Some(&set),
             count: Some(4),
             modseq: Modseq::new(9),
         };
         let expected: &[u8] = b"* ESEARCH (TAG \"A285\") UID MIN 2 MAX 43 COUNT 4 MODSEQ 9 ALL 2:4,43\r\n";
-        assert_eq!(written(|tx| esearch(tx, &found)), expected);
-        assert_eq!(written(|tx| esearch(tx, &Esearch::default())), b"* ESEARCH\r\n");
-        let empty = Esearch { all: Some(&NumberSet::new()), count: Some(0), ..Esearch::default() };
-        assert_eq!(written(|tx| esearch(tx, &empty)), b"* ESEARCH COUNT 0\r\n");
+        assert_eq!(esearch(&told, &[&[(2, 4)], &[(43, 43)]]), expected);
+        assert_eq!(esearch(&Esearch::default(), &[]), b"* ESEARCH\r\n");
+        assert_eq!(esearch(&Esearch { count: Some(0), ..Esearch::default() }, &[&[]]), b"* ESEARCH COUNT 0\r\n");
+        let set = [43, 2, 3, 4].into_iter().collect();
         assert_eq!(written(|tx| vanished(tx, true, &set)), b"* VANISHED (EARLIER) 2:4,43\r\n");
         assert_eq!(written(|tx| vanished(tx, false, &NumberSet::new())), b"");
     }
