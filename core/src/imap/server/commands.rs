@@ -4,11 +4,13 @@ use alloc::string::{String, ToString as _};
 
 use super::append::Append;
 use super::copy::Copying;
+use super::criteria::Criteria;
 use super::expunge::Expunging;
 use super::fetch::{Fetching, is_missing};
 use super::idle::Idle;
 use super::mailboxes::{Changing, Listing, Query, behind};
 use super::reply::{self, Completion};
+use super::search::Searching;
 use super::select::Selecting;
 use super::store::Storing;
 use super::task::{Task, names};
@@ -18,10 +20,10 @@ use super::{Doing, Reply, Server, Stage, State, Turn, capability};
 use crate::imap::encode::{self, Condition};
 use crate::imap::reader::Exchange;
 use crate::imap::types::{
-    self, Code, Command, Enabled, Fetch, FetchItem, List, Select, SequenceSet, SpecialUse, StatusItem, Store, Tag,
-    Tagged, Transfer,
+    self, Code, Command, Enabled, Fetch, FetchItem, List, Search, Select, SequenceSet, SpecialUse, StatusItem, Store,
+    Tag, Tagged, Transfer,
 };
-use crate::mailbox::{FlagChange, FlagMode, MailboxName, Request};
+use crate::mailbox::{FlagChange, FlagMode, MailboxName, Request, UidSet};
 use crate::outbox::Outbox;
 use crate::sasl::{self, Credentials, Mechanism};
 use crate::session::{End, Layer, Step};
@@ -33,7 +35,7 @@ type Refusal = Completion;
 const LOG_IN_FIRST: Completion = Completion::bad("Log in first");
 const LOGGED_IN: Completion = Completion::bad("Already logged in");
 const SELECT_FIRST: Completion = Completion::bad("No mailbox selected");
-const NO_SUCH_NUMBER: Completion = Completion::bad("There is no message with that number");
+pub(super) const NO_SUCH_NUMBER: Completion = Completion::bad("There is no message with that number");
 
 impl Server {
     /// Begins a command.
@@ -91,7 +93,7 @@ impl Server {
                 };
                 return self.exchange(now, tag, exchange, turn, tx);
             }
-            command if logged_in => self.logged_in(command, tx),
+            command if logged_in => self.logged_in(now, command, tx),
             _ => Err(LOG_IN_FIRST),
         };
         match task {
@@ -109,7 +111,7 @@ impl Server {
     }
 
     /// A command once somebody has logged in.
-    fn logged_in(&mut self, command: Command, tx: &mut Outbox) -> Result<Task, Refusal> {
+    fn logged_in(&mut self, now: Now, command: Command, tx: &mut Outbox) -> Result<Task, Refusal> {
         match command {
             Command::Enable(asked) => Ok(self.enable(asked, tx)),
             Command::Namespace => {
@@ -161,10 +163,7 @@ impl Server {
             }
             Command::Fetch(fetch) => self.fetch(fetch, tx),
             Command::Store(store) => self.store(store, tx),
-            Command::Search(_) => {
-                self.selected()?;
-                Err(Completion::no(Code::Unavailable, "Messages cannot be searched yet"))
-            }
+            Command::Search(search) => self.search(&search, now, tx),
             Command::Copy(transfer) => self.transfer(&transfer, false),
             Command::Move(transfer) => self.transfer(&transfer, true),
             _ => Err(Completion::bad("Not now")),
@@ -306,6 +305,23 @@ impl Server {
         let change = FlagChange { mode, flags, keywords };
         let since = store.unchanged_since.map(types::Modseq::value);
         Ok(Task::Storing(Storing::new(store.uid, uids, change, since, store.silent)))
+    }
+
+    fn search(&mut self, search: &Search, now: Now, tx: &mut Outbox) -> Result<Task, Refusal> {
+        let enabled = self.enabled;
+        let view = self.selected()?;
+        let criteria = Criteria::new(search, view, enabled, now.wall).inspect_err(|refusal| {
+            if !refusal.is_bad() && search.returns.is_some_and(|returns| returns.save) {
+                // Nothing was found, and that is saved (RFC 5182 §2.1).
+                view.saved = UidSet::default();
+            }
+        })?;
+        let modseq = criteria.modseq;
+        let searching = Searching::new(search.uid, search.returns, criteria, view);
+        if modseq {
+            self.condstore(tx);
+        }
+        Ok(Task::Searching(searching.into()))
     }
 
     fn transfer(&mut self, transfer: &Transfer, remove: bool) -> Result<Task, Refusal> {

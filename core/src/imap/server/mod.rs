@@ -28,7 +28,7 @@
 //!
 //! What is announced is in [`CAPABILITIES`].
 //!
-//! **It is not whole yet**, and no node offers it: do not put a client in front of it. Missing, and told so by NO: SEARCH, BINARY, and HEADER.FIELDS of a message within a message. CONDSTORE, QRESYNC,
+//! **It is not whole yet**, and no node offers it: do not put a client in front of it. Missing, and told so by NO: BINARY, and HEADER.FIELDS of a message within a message. CONDSTORE, QRESYNC,
 //! UTF8=ACCEPT and IMAP4rev2 are read and partly served, and neither announced nor enabled.
 
 mod action;
@@ -36,11 +36,14 @@ mod append;
 mod capability;
 mod commands;
 mod copy;
+mod criteria;
 mod expunge;
 mod fetch;
+mod found;
 mod idle;
 mod mailboxes;
 mod reply;
+mod search;
 mod section;
 mod select;
 mod store;
@@ -317,6 +320,7 @@ impl Server {
         };
         let mut cx = Cx {
             now,
+            tag: doing.tag,
             config: &self.config,
             enabled: self.enabled,
             view: &mut self.view,

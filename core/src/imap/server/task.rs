@@ -11,12 +11,13 @@ use super::fetch::Fetching;
 use super::idle::Idle;
 use super::mailboxes::{Changing, Listing};
 use super::reply::Completion;
+use super::search::Searching;
 use super::select::Selecting;
 use super::store::Storing;
 use super::view::View;
 use super::{Action, Config};
 use crate::imap::reader::Reader;
-use crate::imap::types::{Enabled, Names};
+use crate::imap::types::{Enabled, Names, Tag};
 use crate::mailbox::{Request, Response};
 use crate::outbox::Outbox;
 use crate::sasl;
@@ -26,6 +27,8 @@ use crate::time::{Mono, Now};
 /// The session, as far as a command under way sees it.
 pub(super) struct Cx<'a> {
     pub(super) now: Now,
+    /// The tag of the command.
+    pub(super) tag: Tag,
     pub(super) config: &'a Config,
     pub(super) enabled: Enabled,
     pub(super) view: &'a mut Option<View>,
@@ -83,6 +86,7 @@ pub(super) enum Task {
     Selecting(Selecting),
     Fetching(alloc::boxed::Box<Fetching>),
     Storing(Storing),
+    Searching(alloc::boxed::Box<Searching>),
     Copying(Copying),
     Expunging(Expunging),
     Append(Append),
@@ -100,6 +104,7 @@ impl Task {
             Self::Selecting(task) => task.turn(cx, answer),
             Self::Fetching(task) => task.turn(cx, answer),
             Self::Storing(task) => task.turn(cx, answer),
+            Self::Searching(task) => task.turn(cx, answer),
             Self::Copying(task) => task.turn(cx, answer),
             Self::Expunging(task) => task.turn(cx, answer),
             Self::Append(task) => task.turn(cx, answer),
@@ -114,6 +119,10 @@ impl Task {
     pub(super) fn fail(&mut self, cx: &mut Cx<'_>, full: bool) -> Option<Completion> {
         match self {
             Self::Fetching(task) => task.fail(cx.tx).then(|| Completion::unavailable(full)),
+            Self::Searching(task) => {
+                cx.view.as_mut().into_iter().for_each(|view| task.fail(view));
+                Some(Completion::unavailable(full))
+            }
             _ => Some(Completion::unavailable(full)),
         }
     }

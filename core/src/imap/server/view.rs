@@ -68,7 +68,12 @@ impl View {
     }
 
     pub(super) fn recent(&self) -> u32 {
-        self.uids.intersection(&UidSet::run(self.recent_from.max(1), u32::MAX)).len()
+        self.uids.intersection(&self.recent_uids()).len()
+    }
+
+    /// UIDs of messages that are recent, if they are there.
+    pub(super) fn recent_uids(&self) -> UidSet {
+        UidSet::run(self.recent_from.max(1), u32::MAX)
     }
 
     /// Somebody says that the mailbox has changed.
@@ -138,10 +143,14 @@ impl View {
         if *set == SequenceSet::Saved {
             return Some(self.saved.clone());
         }
+        self.span(set, uid).map(|span| span.intersection(&self.uids))
+    }
+
+    /// UIDs of the messages that a set names, and of others that are not there: as many runs as the set has at most.
+    pub(super) fn span(&self, set: &SequenceSet, uid: bool) -> Option<UidSet> {
         if uid {
-            let last = self.uids.last().unwrap_or(0);
-            let numbers = set.resolve(last)?;
-            return Some(super::terms::uids(&numbers).intersection(&self.uids));
+            let numbers = set.resolve(self.uids.last().unwrap_or(0))?;
+            return Some(super::terms::uids(&numbers));
         }
         let exists = self.exists();
         if exists == 0 && set.has_last() {
@@ -157,7 +166,7 @@ impl View {
                 named.insert(first, last);
             }
         }
-        Some(named.intersection(&self.uids))
+        Some(named)
     }
 
     /// The message numbers of `uids`.

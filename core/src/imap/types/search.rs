@@ -91,9 +91,9 @@ pub enum SearchKey {
     Larger(u64),
     /// `SMALLER`: than so many octets.
     Smaller(u64),
-    /// `YOUNGER`: its internal date is within so many seconds before now (RFC 5032).
+    /// `YOUNGER`: its internal date is so many seconds ago or less (RFC 5032).
     Younger(u32),
-    /// `OLDER`: it is not.
+    /// `OLDER`: it is so many seconds ago or more.
     Older(u32),
     /// `MODSEQ`: equal or larger (RFC 7162 §3.1.5). The name of an entry may be said; it asks about one flag only, and
     /// as servers may, none of that is kept.
