@@ -16,7 +16,9 @@ mod uid;
 pub use entry::{Change, Counters, Entry, Mailbox, Selected, SpecialUse};
 pub use flag::{BadKeyword, FlagSet, Keyword, Keywords};
 pub use name::{BadName, MailboxName};
-pub use request::{Append, FlagChange, FlagMode, Gone, PAGE, PAGE_OCTETS, Request, Response, SEARCH_OCTETS};
+pub use request::{
+    Append, FlagChange, FlagMode, Gone, HEADS_OCTETS, PAGE, PAGE_OCTETS, Request, Response, SEARCH_OCTETS,
+};
 pub use uid::UidSet;
 
 /// Names a change of a mailbox (RFC 7162 §3): 1 to 2^63 - 1, in the order in which changes happened.

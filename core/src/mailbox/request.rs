@@ -16,7 +16,9 @@ use crate::time::Wall;
 /// Messages of one page.
 pub const PAGE: u32 = 1_000;
 /// Octets of structures in a page, at which it ends though there are fewer messages in it.
-pub const PAGE_OCTETS: usize = 1 << 20;
+pub const PAGE_OCTETS: usize = 128 * 1024;
+/// Octets of the beginnings of messages in one answer, at which it ends.
+pub const HEADS_OCTETS: usize = 64 * 1024;
 /// Octets of messages that are looked through for one answer, at which it ends: nobody waits long behind a search.
 pub const SEARCH_OCTETS: u64 = 16 << 20;
 
@@ -84,6 +86,15 @@ pub enum Request {
         /// Position of the first octet.
         offset: u64,
         /// How many at most.
+        len: usize,
+    },
+    /// The beginnings of messages (prefix and body as one), so that whoever wants the headers of many need not ask for
+    /// each. The answer is about the first of those asked for, and ends behind the one with which it has
+    /// [`HEADS_OCTETS`], or in front of one that cannot be read. Answer: `Heads`.
+    Heads {
+        /// Of which messages.
+        entries: Vec<EntryId>,
+        /// How many octets of each at most; fewer only of a shorter message.
         len: usize,
     },
     /// Which messages hold the texts that are looked for, as [`Matcher`](crate::message::Matcher) decides. As many of
@@ -204,6 +215,8 @@ pub enum Response {
     },
     /// To `Read`.
     Bytes(Bytes),
+    /// To `Heads`: in the order in which they were asked for; `None` for one that is gone.
+    Heads(Vec<Option<Bytes>>),
     /// To `Search`.
     Found {
         /// For each key, in their order, the messages that hold it.
@@ -299,6 +312,7 @@ impl Request {
             | Self::Select { .. }
             | Self::Entries { .. }
             | Self::Read { .. }
+            | Self::Heads { .. }
             | Self::Search { .. }
             | Self::Changes { .. } => false,
             Self::Create { .. }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pillarbox_core::Wall;
-use pillarbox_core::mailbox::{MailboxName, Request, Response};
+use pillarbox_core::mailbox::{HEADS_OCTETS, MailboxName, Request, Response};
 use pillarbox_core::ops::{
     AccountId, AccountOp, AccountReply, Destination, EntryId, Id, MailboxOp, MaildropEntry, MaildropOp, MaildropReply,
     QueueOp, QueueReply, QueueRow, RowId, Sink, StageId, StoreError, StoreOp, StoreReply,
@@ -168,6 +168,10 @@ impl<'a> Reader<'a> {
                     Err(error) => return StoreReply::Failed(error),
                 }
             }
+            Request::Heads { entries, len } => match self.heads(account, &entries, len) {
+                Ok(heads) => Response::Heads(heads),
+                Err(error) => return StoreReply::Failed(error),
+            },
             request => match mailbox::answer(self.conn, &self.shared.claims, account, &request) {
                 Ok(response) => response,
                 Err(error) => return unreadable(&error),
@@ -212,6 +216,24 @@ impl<'a> Reader<'a> {
             }
             _ => QueueReply::Gone,
         })
+    }
+
+    /// The beginnings of messages, until the answer is large enough, or one of them cannot be read.
+    fn heads(&mut self, account: AccountId, entries: &[EntryId], len: usize) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let (mut heads, mut octets) = (Vec::new(), 0);
+        for entry in entries {
+            let head = match self.range(|conn| find_entry(conn, *entry, Some(account)), 0, len) {
+                Err(error) if heads.is_empty() => return Err(error),
+                Err(_) => break,
+                Ok(head) => head,
+            };
+            octets += head.as_ref().map_or(0, Bytes::len);
+            heads.push(head);
+            if octets >= HEADS_OCTETS {
+                break;
+            }
+        }
+        Ok(heads)
     }
 
     /// A range of a message, prefix and body as one; `None` when it is gone.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pillarbox_core::Wall;
 use pillarbox_core::mailbox::{
-    Append, Change, Counters, Entry, FlagChange, FlagMode, FlagSet, Gone, Keywords, MailboxName, ModSeq, PAGE,
-    PAGE_OCTETS, Request, Response, SEARCH_OCTETS, Selected, SpecialUse, UidSet,
+    Append, Change, Counters, Entry, FlagChange, FlagMode, FlagSet, Gone, HEADS_OCTETS, Keywords, MailboxName, ModSeq,
+    PAGE, PAGE_OCTETS, Request, Response, SEARCH_OCTETS, Selected, SpecialUse, UidSet,
 };
 use pillarbox_core::message::{Matcher, TextKey};
 use pillarbox_core::ops::{AccountId, EmailId, EntryId, MailboxId, MailboxOp, NewBody, Sink, StoreError, ThreadId};
@@ -201,6 +201,7 @@ impl State {
             return Ok(match request {
                 Request::List => Response::Mailboxes([].into()),
                 Request::Read { .. } => Response::NoMessage,
+                Request::Heads { entries, .. } => Response::Heads(vec![None; entries.len()]),
                 _ => Response::NoMailbox,
             });
         }
@@ -225,6 +226,7 @@ impl State {
                 }
                 _ => Response::NoMessage,
             },
+            Request::Heads { entries, len } => self.heads(account, &entries, len),
             Request::Changes { mailbox, since, after } => match self.own(account, mailbox) {
                 Some(mailbox) => mailbox.changes(since, after),
                 None => Response::NoMailbox,
@@ -236,6 +238,20 @@ impl State {
             Request::Copy { mailbox, uids, to, remove } => self.copy(account, mailbox, &uids, &to, remove, options),
             Request::Append { to, messages } => return self.append(account, &to, messages, bodies, options),
         })
+    }
+
+    fn heads(&self, account: AccountId, entries: &[EntryId], len: usize) -> Response {
+        let (mut heads, mut octets) = (Vec::new(), 0);
+        for entry in entries {
+            let message = self.message(*entry).filter(|(mailbox, _)| mailbox.account == account);
+            let head = message.map(|(_, message)| range(&message.bytes, 0, len));
+            octets += head.as_ref().map_or(0, Bytes::len);
+            heads.push(head);
+            if octets >= HEADS_OCTETS {
+                break;
+            }
+        }
+        Response::Heads(heads)
     }
 
     /// An empty mailbox.

@@ -25,6 +25,7 @@ pub(crate) enum Ask {
     Select(usize, bool),
     Entries(usize, Vec<(u32, u32)>, Option<u64>, bool),
     Read(usize, u64, usize),
+    Heads(Vec<usize>, usize),
     Search(usize, Vec<(u32, u32)>, Vec<(usize, String)>),
     Changes(usize, u64, Option<(u64, u32)>),
     Flag(usize, Vec<(u32, u32)>, FlagMode, u64, Vec<usize>, Option<u64>),
@@ -76,6 +77,7 @@ pub(crate) fn asks() -> impl Strategy<Value = Ask> {
         5 => (name(), any::<bool>()).prop_map(|(a, b)| Ask::Select(a, b)),
         4 => (mailbox(), set(), since(), any::<bool>()).prop_map(|(a, b, c, d)| Ask::Entries(a, b, c, d)),
         2 => (0..20_usize, 0..200_u64, 0..50_000_usize).prop_map(|(a, b, c)| Ask::Read(a, b, c)),
+        2 => (vec(0..20_usize, 0..9), 0..30_000_usize).prop_map(|(a, b)| Ask::Heads(a, b)),
         3 => (mailbox(), set(), vec((0..4_usize, text), 0..4)).prop_map(|(a, b, c)| Ask::Search(a, b, c)),
         4 => (mailbox(), modseq(), proptest::option::of((modseq(), 0..12_u32)))
             .prop_map(|(a, b, c)| Ask::Changes(a, b, c)),
@@ -127,6 +129,9 @@ impl Seen {
                 Request::Entries { mailbox: mailbox(i), uids: uids(&set), changed_since, structures }
             }
             Ask::Read(i, offset, len) => Request::Read { entry: pick(&self.entries, i), offset, len },
+            Ask::Heads(which, len) => {
+                Request::Heads { entries: which.into_iter().map(|i| pick(&self.entries, i)).collect(), len }
+            }
             Ask::Search(i, set, keys) => {
                 let keys = keys.into_iter().map(|(kind, text)| text_key(kind, text)).collect();
                 Request::Search { mailbox: mailbox(i), uids: uids(&set), keys }

@@ -59,6 +59,7 @@ pub(super) fn apply(
         | Request::Select { .. }
         | Request::Entries { .. }
         | Request::Read { .. }
+        | Request::Heads { .. }
         | Request::Search { .. }
         | Request::Changes { .. } => Err(Fail::Op(StoreError::Unknown)),
     }
