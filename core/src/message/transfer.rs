@@ -50,6 +50,12 @@ impl Decoder {
         Ok(Self { state })
     }
 
+    /// What is encoded so stands there as it is.
+    #[must_use]
+    pub fn is_identity(&self) -> bool {
+        matches!(self.state, State::Identity)
+    }
+
     /// Appends what the next octets mean to `out`.
     pub fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         match &mut self.state {
@@ -77,6 +83,29 @@ impl Decoder {
             return;
         }
         out.extend_from_slice(if held.first() == Some(&b'=') { &held } else { held.trim_ascii_end() });
+    }
+}
+
+/// Gives text with CRLF at the ends of its lines, where there was only an LF (RFC 9051 §7.5.2, BINARY): text that was
+/// encoded as it stood in some file has such.
+#[derive(Clone, Debug, Default)]
+pub struct LineEnds {
+    after_cr: bool,
+}
+
+impl LineEnds {
+    /// Appends the next octets of the text to `out`.
+    pub fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        for line in piece.split_inclusive(|octet| *octet == b'\n') {
+            let before = line.len().checked_sub(2).map_or(self.after_cr, |at| line[at] == b'\r');
+            if line.ends_with(b"\n") && !before {
+                out.extend_from_slice(&line[..line.len() - 1]);
+                out.extend_from_slice(b"\r\n");
+            } else {
+                out.extend_from_slice(line);
+            }
+            self.after_cr = line.ends_with(b"\r");
+        }
     }
 }
 
@@ -171,5 +200,15 @@ mod tests {
             }
         }
         assert!(Decoder::new(b"x-uuencode").is_err());
+    }
+
+    #[test]
+    fn lines_end_with_crlf() {
+        let (text, expected) = (b"\na\r\nb\n\n\rc\r\r\n\r", b"\r\na\r\nb\r\n\r\n\rc\r\r\n\r");
+        for step in 1..=text.len() {
+            let (mut ends, mut out) = (LineEnds::default(), Vec::new());
+            text.chunks(step).for_each(|piece| ends.feed(piece, &mut out));
+            assert_eq!(out, expected, "by {step}: {}", out.escape_ascii());
+        }
     }
 }
