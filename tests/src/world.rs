@@ -15,7 +15,9 @@ use pillarbox_core::dns::responder::Responder;
 use pillarbox_core::node::{
     Accepted, Closed, Config, ConnId, Event, Holdings, ListenerId, Node, NodeAction, NodeInput, NodeStep, Share,
 };
-use pillarbox_core::ops::{MaildropOp, Notice, Notices, Sink, StageOp, StoreError, StoreOp, StoreReply, Token};
+use pillarbox_core::ops::{
+    MailboxOp, MaildropOp, Notice, Notices, Sink, StageOp, StoreError, StoreOp, StoreReply, Token,
+};
 use pillarbox_core::{Mono, Now, Random, Seed, Wall};
 use pillarbox_store::MemoryStore;
 
@@ -548,7 +550,8 @@ impl World {
     fn store(&mut self, index: usize, token: Token, op: StoreOp) {
         // What changes nothing on disk does not fail for want of room.
         let safe = matches!(op, StoreOp::Maildrop(MaildropOp::Release { .. }) | StoreOp::Stage(StageOp::Drop { .. }));
-        let drawn = self.random.below(100);
+        let watch = matches!(&op, StoreOp::Mailbox(op) if !matches!(**op, MailboxOp::Ask { .. }));
+        let drawn = if watch { 100 } else { self.random.below(100) };
         if drawn < self.trouble.busy {
             return self.input(index, NodeInput::Busy { token, op });
         }

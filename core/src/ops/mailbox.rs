@@ -20,12 +20,14 @@ pub enum MailboxOp {
         bodies: Vec<NewBody>,
     },
     /// From now on the sink that submits this is told of every change of the mailbox, by
-    /// [`Notice::Mailbox`](super::Notice::Mailbox). It is not counted: watching twice is watching once. Answered by `Done`.
+    /// [`Notice::Mailbox`](super::Notice::Mailbox): of every one that the answer to an op which it submits behind this does
+    /// not show. It is not counted: watching twice is watching once. It is never handed back for want of a place. Answered
+    /// by `Done`.
     Watch {
         /// Which.
         mailbox: MailboxId,
     },
-    /// No longer. Answered by `Done`.
+    /// No longer. Never handed back either. Answered by `Done`.
     Unwatch {
         /// Which.
         mailbox: MailboxId,

@@ -82,7 +82,8 @@ pub struct Busy(pub StoreOp);
 
 /// A store: shared by all nodes of a process.
 pub trait Store: Send + Sync {
-    /// Takes an op; its reply goes to `sink` under `token`, from a thread of the store's. Never blocks.
+    /// Takes an op; its reply goes to `sink` under `token`, from a thread of the store's or before this returns. Never
+    /// blocks.
     ///
     /// # Errors
     /// [`Busy`] when too many ops wait.

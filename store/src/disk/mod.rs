@@ -46,6 +46,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use pillarbox_core::mailbox::Response;
 use pillarbox_core::ops::{
     Accept, AccountOp, Body, Busy, MailboxOp, MaildropOp, NewBody, QueueOp, Sink, Store, StoreError, StoreOp,
     StoreReply, Token,
@@ -224,6 +225,12 @@ impl Store for DiskStore {
         // A change that was not answered may be on disk; a read was not made.
         let stopped = || Asker::new(sink, token, StoreError::Stopped);
         let unreadable = || Asker::new(sink, token, StoreError::Unreadable);
+        if let StoreOp::Mailbox(op) = &op
+            && shared.watch(op, sink)
+        {
+            sink.complete(token, StoreReply::Mailbox(Box::new(Response::Done)));
+            return Ok(());
+        }
         match op {
             StoreOp::Stage(op) => {
                 let job = StageJob::Op(stopped(), op);
@@ -304,6 +311,17 @@ impl Shared {
         if !self.stopped.swap(true, Ordering::AcqRel) {
             tracing::error!(%error, "the store stops and takes no more changes until a restart: {why}");
         }
+    }
+
+    /// Does what `op` says of who watches a mailbox: at once, so that whatever is submitted behind it comes behind it.
+    /// `false` when it says nothing of the kind.
+    fn watch(&self, op: &MailboxOp, sink: &Arc<dyn Sink>) -> bool {
+        match op {
+            MailboxOp::Watch { mailbox } => self.watches().add(*mailbox, sink),
+            MailboxOp::Unwatch { mailbox } => self.watches().remove(*mailbox, sink),
+            MailboxOp::Ask { .. } => return false,
+        }
+        true
     }
 
     fn watches(&self) -> MutexGuard<'_, Watches> {

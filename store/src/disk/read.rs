@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
                 let reply = |bytes: Option<_>| bytes.map_or(MaildropReply::Gone, MaildropReply::Bytes);
                 return bytes.map_or_else(StoreReply::Failed, |bytes| StoreReply::Maildrop(reply(bytes)));
             }
-            StoreOp::Mailbox(op) => return self.mailbox(*op, asker),
+            StoreOp::Mailbox(op) => return self.mailbox(*op),
             StoreOp::Queue(QueueOp::Read { row, offset, len }) => {
                 let bytes = self.range(|conn| find_row(conn, row), offset, len);
                 let reply = |bytes: Option<_>| bytes.map_or(QueueReply::Gone, QueueReply::Bytes);
@@ -146,21 +146,11 @@ impl<'a> Reader<'a> {
         rows.collect::<rusqlite::Result<_>>().map(Some)
     }
 
-    fn mailbox(&mut self, op: MailboxOp, asker: &Arc<dyn Sink>) -> StoreReply {
-        let (account, request, bodies) = match op {
-            MailboxOp::Ask { account, request, bodies } => (account, request, bodies),
-            MailboxOp::Watch { mailbox } => {
-                self.shared.watches().add(mailbox, asker);
-                return StoreReply::Mailbox(Box::new(Response::Done));
-            }
-            MailboxOp::Unwatch { mailbox } => {
-                self.shared.watches().remove(mailbox, asker);
-                return StoreReply::Mailbox(Box::new(Response::Done));
-            }
+    fn mailbox(&mut self, op: MailboxOp) -> StoreReply {
+        let (account, request) = match op {
+            MailboxOp::Ask { account, request, bodies } if bodies.is_empty() => (account, request),
+            _ => return StoreReply::Failed(StoreError::Unknown),
         };
-        if !bodies.is_empty() {
-            return StoreReply::Failed(StoreError::Unknown);
-        }
         let response = match request {
             Request::Read { entry, offset, len } => {
                 match self.range(|conn| find_entry(conn, entry, Some(account)), offset, len) {

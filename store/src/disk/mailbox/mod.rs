@@ -67,10 +67,7 @@ pub(super) fn apply(
 
 /// It is answered by the threads that read.
 pub(super) fn is_read(op: &MailboxOp) -> bool {
-    match op {
-        MailboxOp::Ask { request, .. } => !request.is_change(),
-        MailboxOp::Watch { .. } | MailboxOp::Unwatch { .. } => true,
-    }
+    matches!(op, MailboxOp::Ask { request, .. } if !request.is_change())
 }
 
 /// It is answered by the threads that search.
