@@ -91,7 +91,7 @@ fn config() -> Config {
     Config {
         hostname: "mx.example.org".into(),
         routes: Routes { hostname: "mx.example.org".into(), domains: vec!["example.org".into()], routes: Vec::new() },
-        services: vec![Service { protocol: Protocol::Transfer, tls: TlsMode::None }],
+        services: vec![Service::new(Protocol::Transfer, TlsMode::None)],
         tls: None,
         cleartext: Cleartext::Never,
         message_size: 1_000_000,

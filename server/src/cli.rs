@@ -40,7 +40,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     }
 }
 
-/// A complete mail server: SMTP in and out, a durable queue, mailboxes, POP3.
+/// A complete mail server: SMTP in and out, a durable queue, mailboxes, POP3 and IMAP.
 #[derive(Parser)]
 #[command(
     name = "pillarbox",

@@ -143,8 +143,11 @@ pub(crate) fn not_opened(data: &Path, error: &OpenError) -> Failure {
 
 /// The same configuration in the shape that a node wants.
 pub(crate) fn node_config(config: &Config, tap: Option<Arc<dyn TapSink>>) -> node::Config {
-    let services = config.listeners.iter().map(|listener| Service { protocol: listener.protocol, tls: listener.tls });
-    let control = Service { protocol: Protocol::Control, tls: TlsMode::None };
+    let services = config
+        .listeners
+        .iter()
+        .map(|listener| Service { without: listener.without.clone(), ..Service::new(listener.protocol, listener.tls) });
+    let control = Service::new(Protocol::Control, TlsMode::None);
     node::Config {
         hostname: config.hostname.clone(),
         routes: Routes {
@@ -196,6 +199,7 @@ fn name(listener: &crate::config::Listener, others: &[(String, SocketAddr)]) -> 
         Protocol::Transfer => "smtp",
         Protocol::Submission => "submission",
         Protocol::Pop3 => "pop3",
+        Protocol::Imap => "imap",
         Protocol::Control => "control",
     };
     let implicit = if listener.tls == TlsMode::Implicit { "s" } else { "" };
@@ -239,6 +243,8 @@ fn gate_limits(config: &Config) -> GateLimits {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -253,11 +259,12 @@ mod tests {
             (Protocol::Pop3, TlsMode::Implicit),
             (Protocol::Pop3, TlsMode::None),
             (Protocol::Transfer, TlsMode::None),
+            (Protocol::Imap, TlsMode::Implicit),
         ] {
-            let listener = crate::config::Listener { protocol, bind, tls, line: 1 };
+            let listener = crate::config::Listener { protocol, bind, tls, without: BTreeSet::new(), line: 1 };
             addresses.push((name(&listener, &addresses), bind));
         }
         let names: Vec<_> = addresses.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["smtp", "submission", "submissions", "smtp2", "pop3s", "pop3", "smtp3"]);
+        assert_eq!(names, ["smtp", "submission", "submissions", "smtp2", "pop3s", "pop3", "smtp3", "imaps"]);
     }
 }

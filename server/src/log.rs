@@ -157,6 +157,7 @@ impl Events for EventLog {
                 tracing::warn!("queue {row}: gave <{recipient}> up, {told}: {reply}");
             }
             Event::Unreachable { host, why } => tracing::info!("cannot reach {host}: {why}"),
+            Event::Filed { conn, messages } => tracing::info!("{}: messages filed: {messages}", name(*conn)),
             Event::Removed { conn, messages } => tracing::info!("{}: messages removed: {messages}", name(*conn)),
             Event::StoreTrouble { what } => tracing::error!("the store: {what}"),
         }

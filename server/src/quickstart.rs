@@ -25,8 +25,9 @@ Examples:
   pillarbox quickstart --dir mail --domain example.org --account alice --account bob
   pillarbox quickstart --dir try --domain example.org --account alice --loopback
 
-With --loopback everything listens on 127.0.0.1: smtp 2525, submission 2587, submissions 2465, pop3 2110, pop3s 2995. \
-Without it, on all addresses and the standard ports: smtp 25, submission 587, submissions 465, pop3 110, pop3s 995.")]
+With --loopback everything listens on 127.0.0.1: smtp 2525, submission 2587, submissions 2465, pop3 2110, pop3s 2995, \
+imap 2143, imaps 2993. \
+Without it, on all addresses and the standard ports: smtp 25, submission 587, submissions 465, pop3 110, pop3s 995, imap 143, imaps 993.")]
 pub(crate) struct Quickstart {
     /// The folder to make; it must not have a pillarbox.toml yet
     #[arg(long, value_name = "DIR")]
@@ -213,7 +214,8 @@ impl Plan {
             format!("  pillarbox serve --dir {dir}"),
             String::new(),
             "Mail clients (the user name is the whole address):".to_owned(),
-            format!("  receive  POP3  {host} port {} (TLS), or {} (STARTTLS)", self.port(4), self.port(3)),
+            format!("  receive  IMAP  {host} port {} (TLS), or {} (STARTTLS)", self.port(6), self.port(5)),
+            format!("  or       POP3  {host} port {} (TLS), or {} (STARTTLS)", self.port(4), self.port(3)),
             format!("  send     SMTP  {host} port {} (TLS), or {} (STARTTLS)", self.port(2), self.port(1)),
             format!("  trust    {}", self.dir.join("tls/cert.pem").display()),
         ])?;
@@ -240,7 +242,7 @@ impl Plan {
     }
 }
 
-/// SMTP, submission, submissions, POP3, POP3S, in this order.
+/// SMTP, submission, submissions, POP3, POP3S, IMAP, IMAPS, in this order.
 fn services(loopback: bool) -> Vec<Service> {
     let hosts: Vec<&str> = match (loopback, has_ipv6()) {
         (true, _) => vec!["127.0.0.1"],
@@ -258,6 +260,8 @@ fn services(loopback: bool) -> Vec<Service> {
         service("submission", "implicit", "The same, under TLS from the first byte.", 465, 2465),
         service("pop3", "starttls", "Users fetch their mail.", 110, 2110),
         service("pop3", "implicit", "The same, under TLS from the first byte.", 995, 2995),
+        service("imap", "starttls", "Users read their mail, which stays here.", 143, 2143),
+        service("imap", "implicit", "The same, under TLS from the first byte.", 993, 2993),
     ]
 }
 

@@ -32,7 +32,7 @@ const NOW: Now = Now { mono: Mono(1), wall: Wall(1_700_000_000_000) };
 
 #[test]
 fn an_idle_session_weighs_little() {
-    let service = |protocol| Service { protocol, tls: TlsMode::None };
+    let service = |protocol| Service::new(protocol, TlsMode::None);
     let config = Config {
         hostname: "mx.amber.example".into(),
         routes: Routes {

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::resolve::Resolving;
-use super::{ConnId, delivery, maildrop, operator, reception};
+use super::{ConnId, delivery, maildrop, operator, reader, reception};
 use crate::ops::{StoreOp, Token};
 use crate::queue::QuestionId;
 use crate::time::Mono;
@@ -18,13 +18,15 @@ pub(super) enum Question {
     Reception(ConnId, reception::Question),
     /// A POP3 server session.
     Maildrop(ConnId, maildrop::Question),
+    /// An IMAP server session.
+    Reader(ConnId, reader::Question),
     /// The control socket.
     Operator(ConnId, operator::Question),
     /// The queue machine.
     Queue(QuestionId),
     /// An SMTP client session.
     Delivery(ConnId, delivery::Question),
-    /// Nobody: a lock or a stage is given back.
+    /// Nobody: a lock or a stage is given back, a mailbox is watched or is not.
     Nobody,
 }
 

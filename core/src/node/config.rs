@@ -1,5 +1,6 @@
 //! How a node behaves: what an operator configures, in the shape that the machines want.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -49,12 +50,23 @@ impl fmt::Debug for Config {
 }
 
 /// What a listener offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// What is spoken there.
     pub protocol: Protocol,
     /// Whether TLS is there.
     pub tls: TlsMode,
+    /// Names of IMAP's [capabilities](crate::imap::server::CAPABILITIES) that are not announced there, for a client that
+    /// one of them breaks.
+    pub without: BTreeSet<String>,
+}
+
+impl Service {
+    /// All that is spoken by this protocol.
+    #[must_use]
+    pub fn new(protocol: Protocol, tls: TlsMode) -> Self {
+        Self { protocol, tls, without: BTreeSet::new() }
+    }
 }
 
 /// What is spoken on a listener.
@@ -66,6 +78,8 @@ pub enum Protocol {
     Submission,
     /// POP3.
     Pop3,
+    /// IMAP.
+    Imap,
     /// The control protocol, on a socket that only the owner can reach: no authentication.
     Control,
 }

@@ -10,6 +10,7 @@ use super::SessionKind;
 use super::delivery::Outgoing;
 use super::maildrop::Maildrop;
 use super::operator::Operator;
+use super::reader::Reader;
 use super::reception::Reception;
 use super::shared::Shared;
 use super::transfer::Candidate;
@@ -63,6 +64,7 @@ pub(super) enum Phase {
 pub(super) enum Speaker {
     Reception(Box<Reception>),
     Maildrop(Box<Maildrop>),
+    Reader(Box<Reader>),
     Outgoing(Box<Outgoing>),
     Operator(Box<Operator>),
     Lookup(Box<Lookup>),
@@ -134,6 +136,10 @@ impl Conn {
                 let action = action(session.channel.poll(now, rx, tx))?;
                 session.act(shared, action);
             }
+            Speaker::Reader(session) => {
+                let action = action(session.channel.poll(now, rx, tx))?;
+                session.act(shared, action);
+            }
             Speaker::Outgoing(session) => {
                 let action = action(session.channel.poll(now, rx, tx))?;
                 session.act(shared, action);
@@ -155,6 +161,7 @@ impl Conn {
         match &mut self.speaker {
             Speaker::Reception(session) => session.channel.close(why),
             Speaker::Maildrop(session) => session.channel.close(why),
+            Speaker::Reader(session) => session.channel.close(why),
             Speaker::Outgoing(session) => session.channel.close(why),
             Speaker::Operator(session) => session.channel.close(why),
             Speaker::Lookup(lookup) => lookup.channel.close(why),
@@ -166,6 +173,7 @@ impl Conn {
         match &mut self.speaker {
             Speaker::Reception(session) => session.discard(shared),
             Speaker::Maildrop(session) => session.discard(shared),
+            Speaker::Reader(session) => session.discard(shared),
             Speaker::Outgoing(session) => session.done(shared, now, end),
             Speaker::Operator(_) => {}
             Speaker::Lookup(lookup) => lookup.answer(shared, now, None),
@@ -177,7 +185,7 @@ impl Conn {
         match &mut self.speaker {
             Speaker::Outgoing(session) => session.unreachable(shared, now, why),
             Speaker::Lookup(lookup) => lookup.answer(shared, now, None),
-            Speaker::Reception(_) | Speaker::Maildrop(_) | Speaker::Operator(_) => {}
+            Speaker::Reception(_) | Speaker::Maildrop(_) | Speaker::Reader(_) | Speaker::Operator(_) => {}
         }
     }
 }

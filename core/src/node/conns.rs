@@ -9,6 +9,7 @@ use super::conn::{Conn, Speaker};
 use super::delivery::Outgoing;
 use super::maildrop::Maildrop;
 use super::operator::Operator;
+use super::reader::Reader;
 use super::reception::Reception;
 
 #[derive(Default)]
@@ -63,6 +64,13 @@ impl Conns {
     pub(super) fn maildrop(&mut self, id: ConnId) -> Option<&mut Maildrop> {
         match &mut self.get(id)?.speaker {
             Speaker::Maildrop(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    pub(super) fn reader(&mut self, id: ConnId) -> Option<&mut Reader> {
+        match &mut self.get(id)?.speaker {
+            Speaker::Reader(session) => Some(session),
             _ => None,
         }
     }

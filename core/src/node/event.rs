@@ -96,7 +96,14 @@ pub enum Event {
         /// Why.
         why: String,
     },
-    /// Messages were removed from a maildrop by its owner.
+    /// Messages were put into a mailbox by its owner.
+    Filed {
+        /// In which session.
+        conn: ConnId,
+        /// How many.
+        messages: usize,
+    },
+    /// Messages were removed from a mailbox by its owner.
     Removed {
         /// In which session.
         conn: ConnId,
@@ -119,6 +126,8 @@ pub enum SessionKind {
     Submission,
     /// POP3, as server.
     Pop3,
+    /// IMAP, as server.
+    Imap,
     /// The control socket.
     Control,
     /// SMTP, as client.
@@ -133,6 +142,7 @@ impl fmt::Display for SessionKind {
             Self::Transfer => "smtp",
             Self::Submission => "submission",
             Self::Pop3 => "pop3",
+            Self::Imap => "imap",
             Self::Control => "control",
             Self::Delivery => "delivery",
             Self::Lookup => "lookup",

@@ -9,7 +9,7 @@
 //!                        │                                            │
 //!     ┌──────────────────▼─────────────────┐   questions   ┌──────────▼──────────┐
 //!     │ connections                        ├──────────────▶│ ops under way       │──▶ Store
-//!     │  reception  maildrop  outgoing     │◀──────────────┤ token ─▶ who asked  │
+//!     │  reception  maildrop  reader  …    │◀──────────────┤ token ─▶ who asked  │
 //!     └───▲──────────────────────────┬─────┘    answers    └──▲───────────────▲──┘
 //!         │ dial                     │ outcomes               │ leases, pages │ whose is this?
 //!     ┌───┴───────┐   candidates  ┌──▼──────────┐  attempts  ┌┴──────┐     ┌──┴─────┐
@@ -35,12 +35,14 @@ mod intake;
 mod machine;
 mod maildrop;
 mod operator;
+mod reader;
 mod reception;
 mod replies;
 mod resolve;
 mod share;
 mod shared;
 mod transfer;
+mod watching;
 mod welcome;
 
 use alloc::boxed::Box;
@@ -59,7 +61,8 @@ use conns::Conns;
 use shared::{Deadlines, Shared};
 
 use crate::dns::{Resolver, ResolverStep};
-use crate::ops::{MaildropOp, Notice, StageOp, StoreOp, StoreReply, Token};
+use crate::mailbox::ModSeq;
+use crate::ops::{MailboxId, MaildropOp, Notice, StageOp, StoreOp, StoreReply, Token};
 use crate::queue::{self, Queue, QueueStep};
 use crate::seed::{Random, Seed};
 use crate::session::{Close, End};
@@ -90,6 +93,8 @@ pub struct Holdings {
     pub ops: usize,
     /// Delivery attempts under way.
     pub attempts: usize,
+    /// Sessions that watch a mailbox.
+    pub watches: usize,
 }
 
 /// When the machines inside want to be polled.
@@ -204,6 +209,7 @@ impl Node {
             inline_bytes: self.shared.inline_used(),
             ops: self.shared.asked.len(),
             attempts: self.shared.transfers.len(),
+            watches: self.shared.watching.len(),
         }
     }
 
@@ -476,6 +482,10 @@ impl Node {
                 maildrop::stored(&mut self.shared, self.conns.maildrop(id), question, reply);
                 self.touched(id);
             }
+            Question::Reader(id, question) => {
+                reader::stored(&mut self.shared, self.conns.reader(id), question, reply);
+                self.touched(id);
+            }
             Question::Delivery(id, question) => {
                 delivery::stored(self.conns.outgoing(id), question, reply);
                 self.touched(id);
@@ -525,6 +535,10 @@ impl Node {
                 maildrop::refuse(&mut self.shared, self.conns.maildrop(id), question);
                 self.touched(id);
             }
+            Question::Reader(id, question) => {
+                reader::refuse(&mut self.shared, self.conns.reader(id), question, false);
+                self.touched(id);
+            }
             Question::Delivery(id, question) => {
                 delivery::busy(self.conns.outgoing(id), question);
                 self.touched(id);
@@ -541,11 +555,28 @@ impl Node {
         match notice {
             Notice::Due { destination, due } => self.shared.queue.hint(&destination, due),
             Notice::Retry { destination } => self.shared.queue.retry(&destination),
-            // No session here watches a mailbox.
-            Notice::Mailbox { .. } => {}
-            Notice::Missed => self.shared.queue.rescan(),
+            Notice::Mailbox { mailbox, modseq } => {
+                for id in self.shared.watching.of(mailbox) {
+                    self.changed(id, mailbox, Some(modseq));
+                }
+                return;
+            }
+            Notice::Missed => {
+                self.shared.queue.rescan();
+                for (mailbox, id) in self.shared.watching.all() {
+                    self.changed(id, mailbox, None);
+                }
+            }
         }
         self.machines = None;
+    }
+
+    /// A session watches a mailbox that has changed, up to `modseq` if that is known.
+    fn changed(&mut self, id: ConnId, mailbox: MailboxId, modseq: Option<ModSeq>) {
+        if let Some(session) = self.conns.reader(id) {
+            session.changed(mailbox, modseq);
+            self.touched(id);
+        }
     }
 
     fn reload(&mut self, config: Arc<Config>) {

@@ -1,15 +1,17 @@
 //! What the connections of a node share: its configuration, its questions to the store, its queue and resolver, and the
 //! list of what the host is to do.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
 
 use super::asked::{Asked, Question};
 use super::transfer::Transfers;
+use super::watching::Watching;
 use super::{Config, ConnId, Event, NodeAction, Share};
 use crate::dns::Resolver;
-use crate::ops::{StageId, StageOp, StoreError, StoreOp, Token};
+use crate::ops::{MailboxId, MailboxOp, StageId, StageOp, StoreError, StoreOp, Token};
 use crate::queue::Queue;
 use crate::sasl::Credentials;
 use crate::time::Mono;
@@ -22,6 +24,7 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) resolver: Resolver,
     pub(super) transfers: Transfers,
+    pub(super) watching: Watching,
     /// What the host is to do, oldest first. Bounded: a turn stops to hand it over.
     pub(super) out: VecDeque<NodeAction>,
     /// Connections that the transfers want made.
@@ -41,6 +44,7 @@ impl Shared {
             queue,
             resolver,
             transfers: Transfers::default(),
+            watching: Watching::default(),
             out: VecDeque::new(),
             dials: VecDeque::new(),
             inline_used: 0,
@@ -96,6 +100,20 @@ impl Shared {
     /// Gives a stage back.
     pub(super) fn drop_stage(&mut self, stage: StageId) {
         self.ask(Question::Nobody, StoreOp::Stage(StageOp::Drop { stage }));
+    }
+
+    /// A session watches a mailbox from now on: what its later questions do not show, it is told.
+    pub(super) fn watch(&mut self, mailbox: MailboxId, conn: ConnId) {
+        if self.watching.add(mailbox, conn) {
+            self.ask(Question::Nobody, StoreOp::Mailbox(Box::new(MailboxOp::Watch { mailbox })));
+        }
+    }
+
+    /// It does so no longer.
+    pub(super) fn unwatch(&mut self, mailbox: MailboxId, conn: ConnId) {
+        if self.watching.remove(mailbox, conn) {
+            self.ask(Question::Nobody, StoreOp::Mailbox(Box::new(MailboxOp::Unwatch { mailbox })));
+        }
     }
 
     /// The account's address that a client logs in as; the first of our domains may be left out. `None` when it wants to

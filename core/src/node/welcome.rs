@@ -9,12 +9,14 @@ use super::conn::{Conn, Dial, Lookup, Phase, Speaker};
 use super::delivery::Outgoing;
 use super::maildrop::Maildrop;
 use super::operator::Operator;
+use super::reader::Reader;
 use super::reception::Reception;
 use super::shared::Shared;
 use super::{Accepted, Cleartext, Config, ConnId, Protocol, Service, SessionKind, TapSink, TlsMode};
 use crate::channel::{Channel, ChannelConfig, Side, Tap};
 use crate::control;
 use crate::dns::StreamSession;
+use crate::imap;
 use crate::limits::SessionLimits;
 use crate::pop3;
 use crate::session::{Direction, LayerInfo, Session};
@@ -29,13 +31,14 @@ pub(super) struct Profiles {
 enum Profile {
     Smtp(Arc<smtp::server::Config>),
     Pop3(Arc<pop3::server::Config>),
+    Imap(Arc<imap::server::Config>),
     Control,
 }
 
 impl Profiles {
     pub(super) fn new(config: &Config) -> Self {
         let profiles =
-            |service: &Service| (*service, [false, true].map(|cleartext| profile(config, service, cleartext)));
+            |service: &Service| (service.clone(), [false, true].map(|cleartext| profile(config, service, cleartext)));
         Self { services: config.services.iter().map(profiles).collect() }
     }
 
@@ -70,6 +73,11 @@ impl Profiles {
                 let channel = tapped(shared, id, Channel::new(server, channel));
                 let maildrop = Maildrop::new(id, channel);
                 (Speaker::Maildrop(Box::new(maildrop)), SessionKind::Pop3, config.limits.session.high_water)
+            }
+            Profile::Imap(config) => {
+                let server = imap::server::Server::new(session, Arc::clone(config));
+                let reader = Reader::new(id, tapped(shared, id, Channel::new(server, channel)));
+                (Speaker::Reader(Box::new(reader)), SessionKind::Imap, config.limits.session.high_water)
             }
             Profile::Control => {
                 let channel = tapped(shared, id, Channel::new(control::Server::new(session), channel));
@@ -132,6 +140,13 @@ fn profile(config: &Config, service: &Service, cleartext_auth: bool) -> Profile 
             stls: starttls,
             cleartext_auth,
             limits: pop3::server::Limits::default(),
+        })),
+        Protocol::Imap => Profile::Imap(Arc::new(imap::server::Config {
+            starttls,
+            cleartext_auth,
+            message_size: config.message_size,
+            without: service.without.clone(),
+            ..imap::server::Config::new(config.hostname.clone())
         })),
         Protocol::Control => Profile::Control,
     }

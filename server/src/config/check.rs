@@ -1,11 +1,13 @@
 //! What may stand in the file, key by key: defaults, bounds, and what does not fit together.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pillarbox_core::imap::server::{CAPABILITIES, When};
 use pillarbox_core::node::{Cleartext, Protocol, TlsMode};
 use pillarbox_core::router::{NextHop, Pattern, Route};
 use pillarbox_core::smtp::Domain;
@@ -30,6 +32,8 @@ const FEWEST_RECIPIENTS: u64 = 100;
 const MOST_RECIPIENTS: u64 = 10_000;
 /// More than any system has files for.
 const MOST_CONNECTIONS: u64 = 1_000_000;
+/// Capabilities of IMAP that every client builds on.
+const FIXED: [&str; 2] = ["IMAP4rev1", "AUTH=PLAIN"];
 /// The port of DNS.
 const DNS_PORT: u16 = 53;
 
@@ -183,11 +187,13 @@ fn listener<'s>(mut table: Table<'s>, has_tls: bool) -> Option<(Item<'s>, Listen
         None if has_tls => Some(TlsMode::StartTls),
         None => Some(TlsMode::None),
     };
+    let without = table.take("without");
     table.finish();
+    let without = without.map(|item| without_capabilities(&item, protocol)).unwrap_or_default();
     let (protocol, bind, address, tls) = (protocol?, bind?, address?, mode?);
     debug_assert!(bind.line >= line, "a key stands behind its table's name");
     let line = bind.line;
-    Some((bind, Listener { protocol, bind: address, tls, line }))
+    Some((bind, Listener { protocol, bind: address, tls, without, line }))
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {
@@ -195,9 +201,25 @@ fn protocol(text: &str) -> Result<Protocol, String> {
         "smtp" => Ok(Protocol::Transfer),
         "submission" => Ok(Protocol::Submission),
         "pop3" => Ok(Protocol::Pop3),
-        "imap" | "lmtp" => Err(format!("{text} is not built yet: there are smtp, submission, pop3")),
-        _ => Err(format!("{text:?} is not one of smtp, submission, pop3")),
+        "imap" => Ok(Protocol::Imap),
+        "lmtp" => Err(format!("{text} is not built yet: there are smtp, submission, pop3, imap")),
+        _ => Err(format!("{text:?} is not one of smtp, submission, pop3, imap")),
     }
+}
+
+/// Capabilities of IMAP that are switched off. What a session cannot do without, or `tls` decides, is none of them.
+fn without_capabilities(item: &Item<'_>, protocol: Option<Protocol>) -> BTreeSet<String> {
+    if protocol.is_some_and(|protocol| protocol != Protocol::Imap) {
+        item.wrong("only a listener for imap has capabilities");
+        return BTreeSet::new();
+    }
+    let optional = |(name, when): &(&'static str, When)| match when {
+        When::Tls | When::NoLogin => None,
+        When::Always | When::Login | When::LoggedIn => (!FIXED.contains(name)).then_some((*name, *name)),
+    };
+    let names: Vec<_> = CAPABILITIES.iter().filter_map(optional).collect();
+    let items = item.list().unwrap_or_default();
+    items.iter().filter_map(|item| item.one_of(&names)).map(str::to_owned).collect()
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, String> {

@@ -10,6 +10,7 @@ mod units;
 pub(crate) use self::check::{domain, hostname};
 pub(crate) use self::runtime::{Runtime, RuntimeArgs, Workers};
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,8 @@ pub(crate) struct Listener {
     pub(crate) bind: SocketAddr,
     /// Whether TLS is there.
     pub(crate) tls: TlsMode,
+    /// Capabilities of IMAP that are not announced there.
+    pub(crate) without: BTreeSet<String>,
     /// Its `bind`'s line in the file, for messages.
     pub(crate) line: usize,
 }

@@ -50,7 +50,8 @@ fn all_that_may_stand_there_is_read() {
     assert_eq!(config.domains, ["example.org"]);
     assert_eq!(config.data, Path::new("/nowhere/data"));
     let bind = "127.0.0.1:2525".parse().unwrap();
-    let listener = Listener { protocol: Protocol::Transfer, bind, tls: TlsMode::None, line: 9 };
+    let listener =
+        Listener { protocol: Protocol::Transfer, bind, tls: TlsMode::None, without: BTreeSet::new(), line: 9 };
     assert_eq!(config.listeners, [listener]);
     assert_eq!(config.cleartext, Cleartext::Loopback);
     assert!(config.dns.is_empty());
@@ -95,6 +96,27 @@ fn what_is_unusual_is_taken_as_meant() {
 }
 
 #[test]
+fn a_capability_of_imap_can_be_switched_off() {
+    let listener = |without: &str| {
+        let imap = format!("\"imap\"\nwithout = {without}");
+        parse(&GOOD.replacen("\"smtp\"", &imap, 1)).map(|config| config.listeners[0].clone())
+    };
+    let without = listener("[\"ENABLE\", \"CHILDREN\"]").unwrap().without;
+    assert_eq!(without.into_iter().collect::<Vec<_>>(), ["CHILDREN", "ENABLE"]);
+    assert!(listener("[]").unwrap().without.is_empty());
+    for (name, problem) in [
+        ("CHILDREM", "9: without: \"CHILDREM\" is not one of SASL-IR, "),
+        ("CHILDREM", ": did you mean \"CHILDREN\"?"),
+        ("STARTTLS", "\"STARTTLS\" is not one of "),
+        ("IMAP4rev1", "\"IMAP4rev1\" is not one of "),
+    ] {
+        let problems = listener(&format!("[\"ENABLE\", {name:?}]")).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].contains(problem), "{problems:#?}");
+    }
+    assert_eq!(listener("\"ENABLE\"").unwrap_err(), ["9: without: expected a list in brackets, not a text"]);
+}
+
+#[test]
 fn each_problem_is_shown_where_it_is() {
     for (from, to, problem) in [
         ("\"mx.example.org\"", "mx", "1: this is not TOML: "),
@@ -104,7 +126,11 @@ fn each_problem_is_shown_where_it_is() {
         ("domains = [\"example.org\"]\n", "", "1: the file has no domains: "),
         ("hostname", "hostnam", "1: the file has an unknown key \"hostnam\": did you mean hostname?"),
         ("protocol", "protcol", "8: [[listener]] has an unknown key \"protcol\": did you mean protocol?"),
-        ("protocol", "colour", "8: [[listener]] has an unknown key \"colour\": it may have protocol, bind, tls"),
+        (
+            "protocol",
+            "colour",
+            "8: [[listener]] has an unknown key \"colour\": it may have protocol, bind, tls, without",
+        ),
         ("[auth]", "[oauth]", "11: the file has an unknown key \"oauth\": did you mean auth?"),
         ("port = 25", "prot = 25", "16: [delivery] has an unknown key \"prot\": did you mean port?"),
         ("to = ", "To = ", "21: [[route]] has an unknown key \"To\": did you mean to?"),
@@ -133,9 +159,8 @@ fn each_problem_is_shown_where_it_is() {
         ("workers = 0", "workers = 99999999999999999999", "6: "),
         ("workers = 0", "workers = \"two\"", "6: workers: expected a number, not a text"),
         ("workers = 0", "workers = 1.5", "6: workers: expected a number, not a number with a point"),
-        ("\"smtp\"", "\"imap\"", "8: protocol: imap is not built yet: there are smtp, submission, pop3"),
-        ("\"smtp\"", "\"lmtp\"", "8: protocol: lmtp is not built yet: "),
-        ("\"smtp\"", "\"http\"", "8: protocol: \"http\" is not one of smtp, submission, pop3"),
+        ("\"smtp\"", "\"lmtp\"", "8: protocol: lmtp is not built yet: there are smtp, submission, pop3, imap"),
+        ("\"smtp\"", "\"http\"", "8: protocol: \"http\" is not one of smtp, submission, pop3, imap"),
         ("protocol = \"smtp\"\n", "", "7: [[listener]] has no protocol: add a line like protocol = \"smtp\""),
         ("bind = \"127.0.0.1:2525\"\n", "", "7: [[listener]] has no bind: "),
         ("[[listener]]", "[listener]", "7: there may be several: write [[listener]], not a table"),
@@ -155,6 +180,7 @@ fn each_problem_is_shown_where_it_is() {
         ("\"none\"", "\"ssl\"", "10: tls: \"ssl\" is not one of none, starttls, implicit"),
         ("\"none\"", "\"starttls\"", "10: tls: there is no certificate: add [tls] with certificate and key"),
         ("\"none\"", "\"implicit\"", "10: tls: there is no certificate"),
+        ("tls = \"none\"", "without = [\"IDLE\"]", "10: without: only a listener for imap has capabilities"),
         ("[auth]", "[tls]\nkey = \"k\"\n[auth]", "11: [tls] has no certificate: "),
         ("[auth]", "[tls]\nkey = \"k\"\ncertificate = \"c\"\n[auth]", "12: key: cannot read /nowhere/k: No such file"),
         ("[auth]", "[tls]\nkey = \"k\"\ncertificate = \"c\"\n[auth]", "13: certificate: cannot read /nowhere/c: "),

@@ -141,7 +141,8 @@ pub(super) fn remark(heard: &Heard) -> Option<String> {
         Event::Attempted { recipient, reply, .. } => format!("could not bring mail for {recipient}: {reply}"),
         Event::Bounced { recipient, reply, .. } => format!("gave up on {recipient}: {reply}"),
         Event::Unreachable { host, why } => format!("cannot use {host}: {why}"),
-        Event::Removed { messages, .. } => format!("{messages} removed from a maildrop"),
+        Event::Filed { messages, .. } => format!("{messages} put into a mailbox"),
+        Event::Removed { messages, .. } => format!("{messages} removed from a mailbox"),
         Event::StoreTrouble { what } => format!("the store: {what}"),
         Event::Opened { .. } | Event::Ended { .. } => return None,
     };

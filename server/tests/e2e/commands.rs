@@ -18,7 +18,18 @@ fn quickstart_makes_all_that_serve_needs() {
         ["quickstart", "--dir", dir, "--domain", "Example.org", "--account", "alice", "--account", "bob@example.org"];
     let said = pillarbox(&[&args[..], &["--loopback"]].concat());
     assert_eq!(said.code, Some(0), "{said:?}");
-    for word in ["alice@example.org", "bob@example.org", "2995", "2110", "2465", "2587", "tls/cert.pem", "v=spf1 mx"] {
+    for word in [
+        "alice@example.org",
+        "bob@example.org",
+        "2995",
+        "2110",
+        "2993",
+        "2143",
+        "2465",
+        "2587",
+        "tls/cert.pem",
+        "v=spf1 mx",
+    ] {
         assert!(said.out.contains(word), "{word}: {}", said.out);
     }
     let password = |name: &str| {
@@ -31,7 +42,15 @@ fn quickstart_makes_all_that_serve_needs() {
     assert_eq!((mode("tls/key.pem"), mode("data"), mode("tls")), (0o600, 0o700, 0o700));
     let file = std::fs::read_to_string(format!("{dir}/pillarbox.toml")).unwrap();
     assert!(!file.contains(&password("alice@")), "a password stands in no file");
-    for bind in ["127.0.0.1:2525", "127.0.0.1:2587", "127.0.0.1:2465", "127.0.0.1:2110", "127.0.0.1:2995"] {
+    for bind in [
+        "127.0.0.1:2525",
+        "127.0.0.1:2587",
+        "127.0.0.1:2465",
+        "127.0.0.1:2110",
+        "127.0.0.1:2995",
+        "127.0.0.1:2143",
+        "127.0.0.1:2993",
+    ] {
         assert!(file.contains(&format!("bind = \"{bind}\"")), "{bind}");
     }
     assert_eq!(pillarbox(&["check", "--dir", dir]).code, Some(0));

@@ -50,7 +50,7 @@ fn busy(server: &Server) -> Wire {
 fn the_ready_line_shows_what_can_be_connected_to(on: On) {
     let mut server = server(on);
     let names: Vec<_> = server.addresses().map(|(name, _)| name).collect();
-    assert_eq!(names, ["smtp", "submission", "submissions", "pop3", "pop3s"]);
+    assert_eq!(names, ["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps"]);
     for (_, address) in server.addresses() {
         assert_ne!(address.port(), 0);
         drop(Wire::connect(address));

@@ -32,8 +32,8 @@ fn world(seed: u64, routes: &[(&str, &str)]) -> World {
     let mut amber = config("amber.example");
     amber.routes.routes =
         routes.iter().map(|(domain, to)| Route { domain: Pattern::from(*domain), to: to.parse().unwrap() }).collect();
-    world.machine(AMBER, &[25, 587, 110], amber, store("amber.example", &["alice"]));
-    world.machine(BIRCH, &[25, 587, 110], config("birch.example"), store("birch.example", &["carol"]));
+    world.machine(AMBER, &[25, 587, 110, 143], amber, store("amber.example", &["alice"]));
+    world.machine(BIRCH, &[25, 587, 110, 143], config("birch.example"), store("birch.example", &["carol"]));
     world.run();
     world
 }

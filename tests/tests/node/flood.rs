@@ -63,7 +63,12 @@ fn a_thousand_recipients_are_one_message() {
 fn one_connection_too_many_is_told_so() {
     let mut world = two_providers(53);
     world.crowded = true;
-    for (port, said) in [(25, "421 4.3.2 Too many"), (587, "421 4.3.2 Too many"), (110, "-ERR [SYS/TEMP] too many")] {
+    for (port, said) in [
+        (25, "421 4.3.2 Too many"),
+        (587, "421 4.3.2 Too many"),
+        (110, "-ERR [SYS/TEMP] too many"),
+        (143, "* BYE Too many connections"),
+    ] {
         let client = world.connect(0, port);
         assert!(world.heard(client).starts_with(said) && world.is_closed(client));
     }

@@ -10,6 +10,7 @@ mod late;
 mod mail;
 mod pressure;
 mod provider;
+mod readers;
 mod several;
 mod slow;
 mod smuggling;

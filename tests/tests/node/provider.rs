@@ -27,11 +27,16 @@ pub(crate) fn names() -> Responder {
 
 pub(crate) fn config(domain: &str) -> Config {
     let hostname = format!("mx.{domain}");
-    let service = |protocol| Service { protocol, tls: TlsMode::StartTls };
+    let service = |protocol| Service::new(protocol, TlsMode::StartTls);
     Config {
         hostname: hostname.clone(),
         routes: Routes { hostname, domains: vec![domain.into()], routes: Vec::new() },
-        services: vec![service(Protocol::Transfer), service(Protocol::Submission), service(Protocol::Pop3)],
+        services: vec![
+            service(Protocol::Transfer),
+            service(Protocol::Submission),
+            service(Protocol::Pop3),
+            service(Protocol::Imap),
+        ],
         tls: Some(Arc::new(FakeServer)),
         cleartext: Cleartext::Always,
         message_size: 50 * 1024 * 1024,
@@ -69,7 +74,7 @@ pub(crate) fn two_providers(seed: u64) -> World {
 /// Two providers of so many nodes each: amber's come first.
 pub(crate) fn providers(seed: u64, nodes: u16) -> World {
     let mut world = World::new(seed, names());
-    let ports = [25, 587, 110];
+    let ports = [25, 587, 110, 143];
     world.server(AMBER, &ports, config("amber.example"), store("amber.example", &["alice", "bob"]), nodes);
     world.server(BIRCH, &ports, config("birch.example"), store("birch.example", &["carol"]), nodes);
     world.run();

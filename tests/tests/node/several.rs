@@ -90,7 +90,7 @@ fn a_bounce_is_delivered_by_the_node_of_what_is_local() {
         let mut world = World::new(102, names());
         let domain = (0..).map(|number| format!("n{number}.null.example"));
         let domain = { domain }.find(|domain| owner(&Destination::Domain(domain.clone()), nodes) == finder).unwrap();
-        world.server(AMBER, &[25, 587, 110], config("amber.example"), store("amber.example", &["alice"]), nodes);
+        world.server(AMBER, &[25, 587, 110, 143], config("amber.example"), store("amber.example", &["alice"]), nodes);
         world.run();
         let alice = submission_at(&mut world, local, "alice");
         submit(&mut world, alice, "alice@amber.example", &[&format!("x@{domain}")], MESSAGE);
@@ -109,8 +109,8 @@ fn a_bounce_is_delivered_by_the_node_of_what_is_local() {
 fn operated() -> World {
     let mut world = World::new(103, names());
     let mut config = config("amber.example");
-    config.services.push(Service { protocol: Protocol::Control, tls: TlsMode::None });
-    world.server(AMBER, &[25, 587, 110, 9], config, store("amber.example", &["alice", "bob"]), 2);
+    config.services.push(Service::new(Protocol::Control, TlsMode::None));
+    world.server(AMBER, &[25, 587, 110, 143, 9], config, store("amber.example", &["alice", "bob"]), 2);
     world.run();
     world
 }
@@ -124,7 +124,7 @@ fn a_retry_reaches_the_node_that_has_the_row_and_ends_its_suspension() {
     world.pass(MOMENT);
     let waiting = rows(&world, 0);
     assert_eq!((waiting.len(), waiting[0].state.attempts), (1, 1), "birch is down");
-    world.server(BIRCH, &[25, 587, 110], config("birch.example"), store("birch.example", &["carol"]), 1);
+    world.server(BIRCH, &[25, 587, 110, 143], config("birch.example"), store("birch.example", &["carol"]), 1);
     let operator = world.connect(1 - owner, 9);
     world.say(operator, &format!("queue-retry {}", waiting[0].id), "changed 1");
     world.pass(MOMENT);
@@ -314,7 +314,7 @@ proptest! {
         messages in proptest::collection::vec((any::<usize>(), proptest::collection::vec(0_u32..1_000, 1..6)), 1..12),
     ) {
         let mut world = World::new(seed, names());
-        world.server(AMBER, &[25, 587, 110], config("amber.example"), store("amber.example", &["alice"]), nodes);
+        world.server(AMBER, &[25, 587, 110, 143], config("amber.example"), store("amber.example", &["alice"]), nodes);
         world.run();
         let mut expected = BTreeSet::new();
         for (number, (node, domains)) in messages.iter().enumerate() {

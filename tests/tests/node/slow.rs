@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pillarbox_core::node::{Limits, Protocol, Service, TlsMode};
-use pillarbox_core::{SessionLimits, pop3, smtp};
+use pillarbox_core::{SessionLimits, imap, pop3, smtp};
 use pillarbox_tests::world::{ClientId, World};
 
 use super::provider::{AMBER, config, names, store, submission, submit};
@@ -22,14 +22,18 @@ const UNREAD: usize = 2 * 64 * 1024;
 fn provider() -> World {
     let mut world = World::new(60, names());
     let mut config = config("amber.example");
-    config.services.push(Service { protocol: Protocol::Submission, tls: TlsMode::Implicit });
-    world.machine(AMBER, &[25, 587, 110, 465], config, store("amber.example", &["alice", "bob"]));
+    config.services.push(Service::new(Protocol::Submission, TlsMode::Implicit));
+    world.machine(AMBER, &[25, 587, 110, 143, 465], config, store("amber.example", &["alice", "bob"]));
     world.run();
     world
 }
 
 fn smtp_limits() -> smtp::server::Limits {
     smtp::server::Limits::default()
+}
+
+fn imap_limits() -> imap::server::Limits {
+    imap::server::Limits::default()
 }
 
 fn pop3_limits() -> pop3::server::Limits {
@@ -92,6 +96,7 @@ fn who_says_nothing() {
         (25, limits.command_timeout),
         (587, limits.login_timeout),
         (110, pop3.login_timeout),
+        (143, imap_limits().login_timeout),
         (465, Limits::default().handshake_timeout),
     ] {
         let client = world.connect(0, port);
@@ -102,7 +107,8 @@ fn who_says_nothing() {
 #[test]
 fn who_says_a_command_an_octet_a_second() {
     let mut world = provider();
-    for (port, limit) in [(25, smtp_limits().command_timeout), (110, pop3_limits().login_timeout)] {
+    let imap = imap_limits().login_timeout;
+    for (port, limit) in [(25, smtp_limits().command_timeout), (110, pop3_limits().login_timeout), (143, imap)] {
         let client = world.connect(0, port);
         assert_eq!(dribbled(&mut world, client, b"N"), limit, "port {port}");
     }
@@ -119,6 +125,7 @@ fn who_says_things_that_lead_to_nothing() {
         (25, "RSET\r\n", limits.message_gap),
         (587, "NOOP\r\n", limits.login_timeout),
         (110, "CAPA\r\n", pop3_limits().login_total),
+        (143, "x NOOP\r\n", imap_limits().login_total),
     ] {
         let client = world.connect(0, port);
         let time = borne(&mut world, client, 10 * SECOND, |world| world.send(client, said.as_bytes()));

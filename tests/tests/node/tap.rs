@@ -29,8 +29,8 @@ fn a_delivery_is_told_from_its_opening_to_its_end() {
     let recorder = Arc::new(Recorder::default());
     let mut world = World::new(9, names());
     let tapped = Config { tap: Some(Arc::clone(&recorder) as Arc<_>), ..config("amber.example") };
-    world.machine(AMBER, &[25, 587, 110], tapped, store("amber.example", &["alice"]));
-    world.machine(BIRCH, &[25, 587, 110], config("birch.example"), store("birch.example", &["carol"]));
+    world.machine(AMBER, &[25, 587, 110, 143], tapped, store("amber.example", &["alice"]));
+    world.machine(BIRCH, &[25, 587, 110, 143], config("birch.example"), store("birch.example", &["carol"]));
     world.run();
     let alice = submission(&mut world, "alice");
     submit(&mut world, alice, "alice@amber.example", &["carol@birch.example"], "Subject: Hi\r\n\r\nHi\r\n");

@@ -138,7 +138,7 @@ impl Opening {
 
     fn config(&self) -> Config {
         let hostname = format!("mx.{}", self.domain);
-        let service = |protocol| Service { protocol, tls: TlsMode::StartTls };
+        let service = |protocol| Service::new(protocol, TlsMode::StartTls);
         let retry = Duration::from_millis(200);
         let limits = queue::Limits {
             shortest_retry: Duration::from_millis(100),

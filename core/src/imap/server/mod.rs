@@ -28,8 +28,8 @@
 //!
 //! What is announced is in [`CAPABILITIES`].
 //!
-//! **It is not whole yet**, and no node offers it: do not put a client in front of it. Missing, and told so by NO: BINARY, and HEADER.FIELDS of a message within a message. CONDSTORE, QRESYNC,
-//! UTF8=ACCEPT and IMAP4rev2 are read and partly served, and neither announced nor enabled.
+//! **It is not whole yet.** Missing, and told so by NO: BINARY, and HEADER.FIELDS of a message within a message.
+//! CONDSTORE, QRESYNC, UTF8=ACCEPT and IMAP4rev2 are read and partly served, and neither announced nor enabled.
 
 mod action;
 mod append;
@@ -201,6 +201,13 @@ impl Server {
     pub fn changed(&mut self, mailbox: MailboxId, modseq: ModSeq) {
         if let Some(view) = self.view.as_mut().filter(|view| view.mailbox == mailbox) {
             view.hear(modseq);
+        }
+    }
+
+    /// The mailbox that is watched may have changed, and nobody knows how far. Poll behind it.
+    pub fn missed(&mut self) {
+        if let Some(view) = &mut self.view {
+            view.look_again();
         }
     }
 

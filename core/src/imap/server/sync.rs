@@ -54,7 +54,7 @@ impl Sync {
         let Some(view) = cx.view else { return Progress::Synced };
         match self.stage {
             Stage::Begin if cx.tx.is_full() => Progress::Full,
-            Stage::Begin if view.is_behind() => {
+            Stage::Begin if self.after.is_some() || view.is_behind() => {
                 self.stage = Stage::Asked;
                 view.asking();
                 Progress::Ask(Request::Changes { mailbox: view.mailbox, since: view.modseq, after: self.after })

@@ -97,20 +97,25 @@ impl View {
 
     /// The changes are being asked for.
     pub(super) fn asking(&mut self) {
-        self.asked = self.hint;
+        (self.asked, self.stale) = (self.hint, false);
     }
 
     /// The changes could not be learnt; without a new reason nobody asks before the next command.
     pub(super) fn miss(&mut self) {
-        (self.stale, self.missed, self.hint) = (false, true, self.modseq);
+        self.missed = true;
+        self.followed();
     }
 
     /// All changes up to `modseq` are in the view.
     pub(super) fn in_sync(&mut self, modseq: ModSeq) {
-        (self.stale, self.missed) = (false, false);
+        self.missed = false;
         self.modseq = self.modseq.max(modseq);
+        self.followed();
+    }
+
+    /// It was a hint, and it has been followed, whatever came of it. One that came meanwhile is still to be.
+    fn followed(&mut self) {
         if self.hint == self.asked {
-            // It was a hint, and it has been followed, whatever came of it.
             self.hint = self.modseq;
         }
     }
