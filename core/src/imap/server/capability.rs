@@ -27,6 +27,9 @@ pub const CAPABILITIES: &[(&str, When)] = &[
     ("UIDPLUS", When::LoggedIn),
     ("MOVE", When::LoggedIn),
     ("SAVEDATE", When::LoggedIn),
+    ("CONDSTORE", When::LoggedIn),
+    ("QRESYNC", When::LoggedIn),
+    ("UTF8=ACCEPT", When::LoggedIn),
     ("OBJECTID", When::LoggedIn),
     ("APPENDLIMIT", When::LoggedIn),
 ];

@@ -4,6 +4,7 @@ use core::num::NonZeroU32;
 
 use super::reply::Completion;
 use super::task::{Cx, Progress};
+use super::view::modseq;
 use crate::imap::encode::{self, Condition};
 use crate::imap::types::Code;
 use crate::mailbox::{MailboxName, Request, Response, UidSet};
@@ -55,7 +56,10 @@ impl Copying {
                 }
                 // Before the EXPUNGEs: behind them the numbers would mean nothing (RFC 6851 §4.3).
                 encode::untagged(cx.tx, Condition::Ok, Some(&code), "Moved");
-                Completion::OK
+                match cx.enabled.condstore {
+                    true => Completion::ok(Code::HighestModseq(modseq(view.modseq))),
+                    false => Completion::OK,
+                }
             }
             Some(Response::NoMailbox) => {
                 view.look_again();

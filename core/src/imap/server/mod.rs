@@ -400,7 +400,7 @@ impl Server {
             }
             Progress::Done(completion) => {
                 // Numbers must not change under a client that speaks in them (RFC 9051 §7.5.1).
-                let expunges = !matches!(doing.name, "FETCH" | "STORE" | "SEARCH");
+                let expunges = !matches!(doing.name, "FETCH" | "STORE" | "SEARCH" | "UID SEARCH");
                 let due = self.view.as_ref().is_some_and(|view| Sync::is_due(view, expunges));
                 if !due || doing.name == "SELECT" || doing.name == "EXAMINE" {
                     return self.complete(now, doing.tag, doing.name, completion, tx);

@@ -3,7 +3,7 @@
 use core::num::NonZeroU32;
 
 use super::reply::Completion;
-use super::sync::permanent_flags;
+use super::sync::{learn_keywords, permanent_flags};
 use super::task::{Cx, Progress};
 use super::terms::{numbers, object_id, uids};
 use super::view::{Manner, View, modseq};
@@ -117,7 +117,7 @@ impl Selecting {
 
     /// Tells what has happened since the client was here last: what is gone first, then flags, page by page.
     fn resync(&mut self, cx: &mut Cx<'_>, answer: Option<Response>) -> Progress {
-        let (Stage::Resync { since, after, asked }, Some(view)) = (&mut self.stage, &*cx.view) else {
+        let (Stage::Resync { since, after, asked }, Some(view)) = (&mut self.stage, &mut *cx.view) else {
             return Progress::Done(self.over());
         };
         if !*asked {
@@ -127,10 +127,11 @@ impl Selecting {
             *asked = true;
             return Progress::Ask(Request::Changes { mailbox: view.mailbox, since: *since, after: *after });
         }
-        let Some(Response::Changes { changes, more, gone, .. }) = answer else {
+        let Some(Response::Changes { changes, more, gone, keywords, .. }) = answer else {
             // The mailbox is open; what is told later is told as it would be to anybody.
             return Progress::Done(Completion::unavailable(false));
         };
+        learn_keywords(view, &keywords, cx.tx);
         if after.is_none() {
             let mut vanished = match gone {
                 Gone::These(gone) => gone,
