@@ -436,6 +436,8 @@ impl Subject for ImapServer {
             "a FETCH 1:* (FLAGS BODY[])\r\n",
             "a UID FETCH 1:* BODY.PEEK[HEADER]<3.9>\r\n",
             "a STORE 1:* +FLAGS (\\Deleted $x)\r\n",
+            "a SEARCH OR UNSEEN (TEXT x NOT $) SENTSINCE 1-Jan-2026\r\n",
+            "a UID SEARCH RETURN (SAVE MIN ALL) MODSEQ 1\r\n",
             "a EXPUNGE\r\n",
             "a COPY 1 INBOX\r\n",
             "a UID MOVE 1:* Work\r\n",
