@@ -20,7 +20,7 @@
 //! | action (`asks=yes`) | answers |
 //! |---|---|
 //! | `authenticate PLAIN alice` | `account`, `accepted`, `rejected`, `unavailable` |
-//! | `ask …`, `change …`, with the name of the request | `account`, `unavailable`, `full` |
+//! | `ask …`, `change …`, with the name of the request | `account`, `unavailable`, `full`; to `read` and `heads`: `gone`, `short` |
 //! | `chunk "…"` | `account`, `full`, `unavailable` |
 //! | `watch`, `unwatch`, `discard` | |
 
@@ -384,7 +384,12 @@ impl Subject for ImapServer {
                     "account" => account.ask(request),
                     "unavailable" => Response::Unavailable { full: false },
                     "full" => Response::Unavailable { full: true },
-                    other => return Err(NotAnswered::unknown(other, "account, unavailable, full")),
+                    "gone" => match request {
+                        Request::Heads { entries, .. } => Response::Heads(vec![None; entries.len()]),
+                        _ => Response::NoMessage,
+                    },
+                    "short" => Response::Bytes(Bytes::new()),
+                    other => return Err(NotAnswered::unknown(other, "account, unavailable, full, gone, short")),
                 };
                 Ok(server.answer(ticket, answer)?)
             }

@@ -28,6 +28,12 @@ impl FetchResponse {
         Self { any: false, charset }
     }
 
+    /// No item stands there yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.any
+    }
+
     /// `)`
     pub fn end(self, tx: &mut Outbox) {
         tx.put(b")\r\n");

@@ -63,8 +63,6 @@ pub struct Limits {
     pub read_grace: Duration,
     /// Octets a second that the client must read beyond `read_grace`. At least 1.
     pub read_rate: u64,
-    /// Octets of a message's header that are looked at for its end; what mail comes in with by SMTP.
-    pub header: usize,
 }
 
 impl Default for Limits {
@@ -77,7 +75,6 @@ impl Default for Limits {
             login_total: Duration::from_secs(300),
             read_grace: Duration::from_secs(600),
             read_rate: 1024,
-            header: 1024 * 1024,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::append::Append;
 use super::copy::Copying;
 use super::criteria::Criteria;
 use super::expunge::Expunging;
-use super::fetch::{Fetching, is_missing};
+use super::fetch::Fetching;
 use super::idle::Idle;
 use super::mailboxes::{Changing, Listing, Query, behind};
 use super::reply::{self, Completion};
@@ -264,9 +264,6 @@ impl Server {
         }
         let uids = view.resolve(&set, uid).ok_or(NO_SUCH_NUMBER)?;
         let writable = !view.read_only;
-        if items.iter().any(is_missing) {
-            return Err(Completion::no(Code::Unavailable, "This is not told yet"));
-        }
         if uid && !items.contains(&FetchItem::Uid) {
             items.insert(0, FetchItem::Uid);
         }

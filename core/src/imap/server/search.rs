@@ -19,12 +19,12 @@ use bytes::Bytes;
 use super::criteria::{Criteria, Known, Page};
 use super::found::{Found, Telling};
 use super::reply::Completion;
-use super::section::{Source, Span};
+use super::source::Source;
 use super::task::{Cx, Progress};
 use super::view::View;
-use crate::imap::types::{Date, SearchReturn, Section, SectionText};
+use crate::imap::types::{Date, SearchReturn};
 use crate::mailbox::{PAGE, Request, Response, UidSet};
-use crate::message::{FieldName, Structure, day};
+use crate::message::{FieldFilter, FieldName, Pick, Structure, day};
 
 /// A SEARCH under way.
 #[derive(Debug)]
@@ -43,7 +43,6 @@ pub(super) struct Searching {
     page: Option<Page>,
     texts: Option<Vec<UidSet>>,
     found: Found,
-    date: Section,
 }
 
 #[derive(Debug)]
@@ -81,7 +80,6 @@ impl Searching {
             scope: all,
             page: None,
             texts: None,
-            date: date_field(),
         }
     }
 
@@ -202,7 +200,7 @@ impl Searching {
     fn dates(&mut self, cx: &Cx<'_>, answer: Option<Response>) -> Progress {
         let (Stage::Dates(reading), Some(page)) = (&mut self.stage, &mut self.page) else { return Progress::Again };
         if let Some(source) = reading {
-            source.take(answer, cx.config.limits.header);
+            source.take(answer);
         }
         let sent = page.sent.get_or_insert_default();
         while let Some(entry) = page.entries.get_mut(sent.len()) {
@@ -210,11 +208,12 @@ impl Searching {
             let date = match stored.and_then(|stored| Structure::decode(&stored).ok()) {
                 Some(structure) => structure.field(FieldName::Date).and_then(day),
                 None => {
-                    let source = reading.get_or_insert_with(|| Box::new(Source::new(entry)));
-                    if !source.knows(&self.date) {
-                        return source.ask_header(cx);
+                    let source = reading.get_or_insert_with(|| Box::new(Source::new(entry, Bytes::new())));
+                    match source.header(cx) {
+                        _ if source.lost.is_some() => None,
+                        Ok(header) => date_of(&header),
+                        Err(question) => return question,
                     }
-                    field(source.locate(&self.date, None))
                 }
             };
             *reading = None;
@@ -225,13 +224,11 @@ impl Searching {
     }
 }
 
-/// The section that holds the Date field.
-fn date_field() -> Section {
-    Section { text: SectionText::HeaderFields([Bytes::from_static(b"Date")].into()), ..Section::default() }
-}
-
-fn field(span: Option<Span>) -> Option<Date> {
-    let Some(Span::Here(octets)) = span else { return None };
-    let at = octets.iter().position(|octet| *octet == b':')?;
-    day(&octets[at + 1..])
+/// The day in the Date field of a header.
+fn date_of(header: &[u8]) -> Option<Date> {
+    let (mut filter, mut field) = (FieldFilter::new(Pick::Only([Bytes::from_static(b"Date")].into())), Vec::new());
+    filter.feed(header, &mut field);
+    filter.finish(&mut field);
+    let at = field.iter().position(|octet| *octet == b':')?;
+    day(&field[at + 1..])
 }

@@ -118,7 +118,7 @@ impl Task {
     /// The host could not answer the question that was asked. `None`: what is half written cannot be ended.
     pub(super) fn fail(&mut self, cx: &mut Cx<'_>, full: bool) -> Option<Completion> {
         match self {
-            Self::Fetching(task) => task.fail(cx.tx).then(|| Completion::unavailable(full)),
+            Self::Fetching(task) => task.fail(cx).then(|| Completion::unavailable(full)),
             Self::Searching(task) => {
                 cx.view.as_mut().into_iter().for_each(|view| task.fail(view));
                 Some(Completion::unavailable(full))
