@@ -401,7 +401,8 @@ impl Server {
                 self.complete(now, doing.tag, doing.name, completion, tx)
             }
             Progress::Done(completion) => {
-                // Numbers must not change under a client that speaks in them (RFC 9051 §7.5.1).
+                // Numbers must not change under a client that speaks in them (RFC 9051 §7.5.1); those may stand in the keys of
+                // a UID SEARCH as well (RFC 7162 §3.2.10.2).
                 let expunges = !matches!(doing.name, "FETCH" | "STORE" | "SEARCH" | "UID SEARCH");
                 let due = self.view.as_ref().is_some_and(|view| Sync::is_due(view, expunges));
                 if !due || doing.name == "SELECT" || doing.name == "EXAMINE" {
