@@ -181,8 +181,13 @@ impl UidSet {
     #[must_use]
     pub fn page(&mut self, most: u32) -> Self {
         let Some(boundary) = self.uid(most.saturating_add(1)) else { return core::mem::take(self) };
-        let page = self.intersection(&Self::run(1, boundary - 1));
-        self.remove(&page);
+        let whole = self.runs.partition_point(|run| run.last < boundary);
+        let mut page = Self { runs: self.runs.drain(..whole).collect() };
+        if let Some(cut) = self.runs.first_mut().filter(|run| run.first < boundary) {
+            page.runs.push(Run { last: boundary - 1, ..*cut });
+            cut.first = boundary;
+        }
+        self.count_from(0);
         page
     }
 
