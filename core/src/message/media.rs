@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::words::unescape;
 use crate::imap::types::Parameter;
 
 /// Parameters of one field at most; the others are passed over.
@@ -58,6 +59,48 @@ pub(super) fn disposition(value: &[u8]) -> Option<(Bytes, Vec<Parameter>)> {
 /// The first word, such as that of `Content-Transfer-Encoding`.
 pub(super) fn token(value: &[u8]) -> Option<&[u8]> {
     Cursor { rest: value }.token()
+}
+
+/// A parameter that is encoded, or stood in pieces, decoded and put together (RFC 2231 §3, §4).
+pub(super) struct Spread {
+    pub(super) name: Vec<u8>,
+    /// Of the octets; empty if it is not said.
+    pub(super) charset: Vec<u8>,
+    pub(super) octets: Vec<u8>,
+}
+
+/// Those of a field; the others can be read as they stand there.
+pub(super) fn spread(value: &[u8]) -> Vec<Spread> {
+    let mut pieces: Vec<(Vec<u8>, u32, bool, Vec<u8>)> = Vec::new();
+    for (name, value) in (Cursor { rest: value }).listed() {
+        match (piece(&name), name.strip_suffix(b"*")) {
+            (Some((base, number, encoded)), _) => pieces.push((base.to_ascii_lowercase(), number, encoded, value)),
+            (None, Some(base)) => pieces.push((base.to_ascii_lowercase(), 0, true, value)),
+            (None, None) => {}
+        }
+    }
+    pieces.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    let mut all = Vec::new();
+    for group in pieces.chunk_by(|a, b| a.0 == b.0) {
+        let mut whole = Spread { name: group[0].0.clone(), charset: Vec::new(), octets: Vec::new() };
+        for (n, (_, number, encoded, value)) in group.iter().enumerate() {
+            if u32::try_from(n) != Ok(*number) {
+                break;
+            }
+            let mut text = &value[..];
+            // `charset'language'text`
+            let mut parts = text.splitn(3, |octet| *octet == b'\'');
+            if let (true, 0, Some(charset), Some(_), Some(rest)) =
+                (*encoded, n, parts.next(), parts.next(), parts.next())
+            {
+                whole.charset = charset.to_vec();
+                text = rest;
+            }
+            if *encoded { unescape(text, b'%', &mut whole.octets) } else { whole.octets.extend_from_slice(text) }
+        }
+        all.push(whole);
+    }
+    all
 }
 
 /// Words between commas, as in `Content-Language`.
@@ -140,8 +183,13 @@ impl<'a> Cursor<'a> {
         value
     }
 
-    /// `*(";" parameter)`; what is none is passed over up to the next semicolon.
+    /// `*(";" parameter)`, with split values joined.
     fn parameters(&mut self) -> Vec<Parameter> {
+        joined(self.listed())
+    }
+
+    /// The same, as they stand there; what is none is passed over up to the next semicolon.
+    fn listed(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut list = Vec::new();
         while list.len() < MAX_PARAMETERS && !self.rest.is_empty() {
             if self.skip(b';').is_none() {
@@ -154,7 +202,7 @@ impl<'a> Cursor<'a> {
                 list.push((name.to_vec(), self.value()));
             }
         }
-        joined(list)
+        list
     }
 }
 

@@ -5,17 +5,20 @@
 
 mod addresses;
 mod blob;
+mod charset;
 mod date;
 mod fields;
 mod fold;
 mod header;
 mod header_end;
 mod media;
+mod needles;
 mod parser;
 mod search;
 mod structure;
 mod text;
 mod transfer;
+mod words;
 
 pub use blob::Broken;
 pub(crate) use date::day;
@@ -23,6 +26,7 @@ pub use fields::{FieldFilter, Pick};
 pub use fold::fold;
 pub use header::{HeaderFault, HeaderScanner};
 pub use header_end::HeaderEnd;
+pub use needles::Needles;
 pub use parser::StructureParser;
 pub use search::{Matcher, TextKey};
 pub use structure::{FieldName, Kind, Part, Structure};

@@ -31,6 +31,25 @@ pub struct StructureParser {
     lines: u64,
     /// Octets of the line before it, and of its end.
     before: (u64, u64),
+    /// Nobody asks for a [`Structure`]: only the fields are kept that say how to read the part we are in.
+    passing: bool,
+}
+
+/// What a line turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// It begins a field, with a name of so many octets.
+    Field { name: usize },
+    /// It goes on with the line before it.
+    Folded,
+    /// It stands in a header and is no field.
+    Stray,
+    /// It is the empty line behind a header.
+    HeaderEnd,
+    /// It ends parts; unless it is the last one of its multipart, the header of another one begins behind it.
+    Delimiter,
+    /// It stands in a body: in the first line of one, where a header would have begun.
+    Body,
 }
 
 /// A part that has begun and not ended.
@@ -77,9 +96,58 @@ impl StructureParser {
             offset: 0,
             lines: 0,
             before: (0, 0),
+            passing: false,
         };
         parser.begin(None);
         parser
+    }
+
+    /// The same, for one who reads line by line and asks what each is: there will be no structure.
+    pub(super) fn passing() -> Self {
+        Self { passing: true, ..Self::new() }
+    }
+
+    /// The next line stands in a header, or would if it were a field.
+    pub(super) fn is_in_header(&self) -> bool {
+        self.at != At::Body
+    }
+
+    /// The header we are in is that of the message itself.
+    pub(super) fn is_in_message(&self) -> bool {
+        self.parts.len() == 1
+    }
+
+    /// A line may be a delimiter.
+    pub(super) fn has_boundary(&self) -> bool {
+        self.open.iter().any(|open| open.boundary.is_some())
+    }
+
+    /// The charset and the encoding of the part whose body we are in, if that is a text: `text/…`, or one of the reports
+    /// that are `message/…` and no message.
+    pub(super) fn text(&self) -> Option<(Bytes, Bytes)> {
+        let part = self.parts.get(self.open.last()?.part)?;
+        let value = |name| {
+            let mut fields = self.fields.get(part.fields.clone())?.iter();
+            fields.find(|field| field.name == name).map(|field| &self.texts[field.value.clone()])
+        };
+        let media = value(FieldName::ContentType).and_then(Media::parse);
+        let is_report = || part.kind == Kind::Basic && media.as_ref().is_some_and(|media| media.is("message"));
+        if self.is_in_header() || part.kind != Kind::Text && !is_report() {
+            return None;
+        }
+        let charset = media.as_ref().and_then(|media| media.parameter("charset")).cloned().unwrap_or_default();
+        let encoding = value(FieldName::ContentTransferEncoding).and_then(token).unwrap_or(b"7bit");
+        Some((charset, Bytes::copy_from_slice(encoding)))
+    }
+
+    /// The next line, or as much of its beginning as there is [`Self::room`] for.
+    pub(super) fn line(&mut self, line: &[u8]) -> Line {
+        let ending = match line {
+            [.., b'\r', b'\n'] => 2,
+            [.., b'\n'] => 1,
+            _ => 0,
+        };
+        self.whole_line(line, line.len() as u64, ending)
     }
 
     /// Reads the next piece.
@@ -121,7 +189,7 @@ impl StructureParser {
     }
 
     /// How much of a line is looked at.
-    fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         // `--`, the boundary, `--`, CRLF.
         if self.at == At::Body { Structure::MAX_BOUNDARY + 6 } else { Structure::MAX_FIELD }
     }
@@ -133,16 +201,17 @@ impl StructureParser {
     }
 
     /// A line of so many octets, the last `ending` of which are its end, and which begins with `line`.
-    fn whole_line(&mut self, line: &[u8], octets: u64, ending: u64) {
+    fn whole_line(&mut self, line: &[u8], octets: u64, ending: u64) -> Line {
         let text = line.get(..usize::try_from(octets - ending).unwrap_or(usize::MAX)).unwrap_or(line);
-        match text.strip_prefix(b"--").and_then(|text| self.delimiter(text)) {
+        let known = match text.strip_prefix(b"--").and_then(|text| self.delimiter(text)) {
             Some(delimiter) => self.delimit(delimiter, octets),
-            None if self.at == At::Body => {}
+            None if self.at == At::Body => Line::Body,
             None => self.header_line(text, octets),
-        }
+        };
         self.offset += octets;
         self.lines += 1;
         self.before = (octets, ending);
+        known
     }
 
     /// Which open part's boundary the line begins with, and whether it is its last one. The longest one counts, and of
@@ -161,7 +230,7 @@ impl StructureParser {
         (is_last || self.parts.len() < Structure::MAX_PARTS).then_some((level, is_last))
     }
 
-    fn delimit(&mut self, (level, is_last): (usize, bool), octets: u64) {
+    fn delimit(&mut self, (level, is_last): (usize, bool), octets: u64) -> Line {
         if self.at != At::Body {
             self.end_header(self.offset);
         }
@@ -173,22 +242,23 @@ impl StructureParser {
             self.begin(Some(self.open[level].part));
             self.offset -= octets;
         }
+        Line::Delimiter
     }
 
     /// A line of a header, which may turn out to stand behind it.
-    fn header_line(&mut self, text: &[u8], octets: u64) {
+    fn header_line(&mut self, text: &[u8], octets: u64) -> Line {
         if text.is_empty() {
             // Lines of the body are counted from the next one on.
             self.lines += 1;
             self.end_header(self.offset + octets);
             self.lines -= 1;
-            return;
+            return Line::HeaderEnd;
         }
         if let (At::Header { kept }, b' ' | b'\t') = (self.at, text[0]) {
             if kept {
                 self.keep(text);
             }
-            return;
+            return Line::Folded;
         }
         let name = memchr::memchr(b':', text).map(|colon| &text[..colon]);
         let is_name = |name: &&[u8]| !name.is_empty() && name.iter().all(|octet| (b'!'..=b'~').contains(octet));
@@ -196,10 +266,7 @@ impl StructureParser {
             // There is no header: the line is one of the body. In a digest the body is a message, and it may be of its
             // header.
             self.end_header(self.offset);
-            if self.at != At::Body {
-                self.header_line(text, octets);
-            }
-            return;
+            return if self.at == At::Body { Line::Body } else { self.header_line(text, octets) };
         }
         self.end_field();
         // Obsolete syntax has spaces before the colon (RFC 5322 §4.5).
@@ -210,11 +277,16 @@ impl StructureParser {
             self.keep(&text[name.len() + 1..]);
         }
         self.at = At::Header { kept: known.is_some() };
+        name.map_or(Line::Stray, |name| Line::Field { name: name.len() })
     }
 
     /// The field of that name, if it is to be kept.
     fn wanted(&self, name: &[u8]) -> Option<FieldName> {
         let field = FieldName::of(name)?;
+        let is_needed = matches!(field, FieldName::ContentType | FieldName::ContentTransferEncoding);
+        if self.passing && !is_needed {
+            return None;
+        }
         let part = self.parts.last()?;
         let is_message = part.parent.is_none_or(|parent| self.parts[parent].kind == Kind::Message);
         let seen = || self.fields[part.fields.start..].iter().any(|known| known.name == field);
@@ -243,6 +315,10 @@ impl StructureParser {
 
     /// A part begins here, within that one.
     fn begin(&mut self, parent: Option<usize>) {
+        if self.passing {
+            self.fields.clear();
+            self.texts.clear();
+        }
         let fields = self.fields.len()..self.fields.len();
         let (header, body, end) = (self.offset, self.offset, self.offset);
         self.open.push(Open { part: self.parts.len(), lines: 0, boundary: None, digest: false });

@@ -9,7 +9,7 @@ use pillarbox_core::mailbox::{
     Append, Change, Counters, Entry, FlagChange, FlagMode, FlagSet, Gone, HEADS_OCTETS, Keywords, MailboxName, ModSeq,
     PAGE, PAGE_OCTETS, Request, Response, SEARCH_OCTETS, Selected, SpecialUse, UidSet,
 };
-use pillarbox_core::message::{Matcher, TextKey};
+use pillarbox_core::message::{Needles, TextKey};
 use pillarbox_core::ops::{AccountId, EmailId, EntryId, MailboxId, MailboxOp, NewBody, Sink, StoreError, ThreadId};
 
 use super::{Content, State, range};
@@ -133,8 +133,9 @@ impl Mailbox {
     fn search(&self, uids: &UidSet, keys: &[TextKey]) -> Response {
         let mut found = vec![UidSet::default(); keys.len()];
         let (mut octets, mut looked_at) = (0, u32::MAX);
+        let needles = Needles::new(keys);
         for (uid, message) in self.select(uids) {
-            let mut matcher = Matcher::new(keys);
+            let mut matcher = needles.matcher();
             matcher.feed(&message.bytes);
             for (found, _) in found.iter_mut().zip(matcher.finish()).filter(|(_, holds)| *holds) {
                 found.insert(uid, uid);
