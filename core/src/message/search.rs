@@ -10,7 +10,7 @@ use super::needles::{Cursor, Needles, Where};
 use super::text::{Place, TextReader, Told};
 
 /// A text that is looked for, and where. It is found in whatever case and form it is written (see
-/// [`fold`](super::fold)), also across the end of a line.
+/// [`fold`](super::fold())), also across the end of a line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TextKey {
     /// A field of the header of this name, in any case, holds the text; an empty text is in every field of the name.
