@@ -12,6 +12,7 @@ mod mail;
 mod names;
 mod pressure;
 mod provider;
+mod readers;
 mod talk;
 mod workers;
 
@@ -50,6 +51,9 @@ on_each_runtime! {
     ends:
         drain, drain_cuts_off, vanished_in_data, last_word_is_heard, half_closed_peer_hears_all, crowd,
         crowd_from_one_address;
+    readers:
+        one_mailbox_on_two_devices, large_append_and_fetch, slow_reader_of_much, readers_are_told_of_the_end,
+        vanished_in_append;
     pressure:
         slow_store, control_socket;
     workers:

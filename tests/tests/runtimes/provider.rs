@@ -26,6 +26,7 @@ pub(crate) struct Provider {
     pub(crate) smtp: SocketAddr,
     pub(crate) submission: SocketAddr,
     pub(crate) pop3: SocketAddr,
+    pub(crate) imap: SocketAddr,
     pub(crate) heard: Arc<Heard>,
     config: Arc<Config>,
     workers: Workers,
@@ -117,7 +118,7 @@ impl Opening {
 
     pub(crate) fn on(self, run: Run) -> Provider {
         let sockets: Vec<_> =
-            [self.port, 0, 0].map(|port| listen(SocketAddr::from((self.ip, port))).unwrap()).into_iter().collect();
+            [self.port, 0, 0, 0].map(|port| listen(SocketAddr::from((self.ip, port))).unwrap()).into_iter().collect();
         let addresses: Vec<_> = sockets.iter().map(|listener| listener.local_addr().unwrap()).collect();
         let (heard, config) = (Arc::new(Heard::default()), Arc::new(self.config()));
         let mut listeners: Vec<_> = sockets.into_iter().map(Listener::Tcp).collect();
@@ -132,13 +133,14 @@ impl Opening {
             gate: Gate::new(self.gate),
         };
         let workers = Workers::start(run, plan).unwrap();
-        let [smtp, submission, pop3] = addresses[..] else { panic!("three services") };
-        Provider { smtp, submission, pop3, heard, config, workers, store: self.store }
+        let [smtp, submission, pop3, imap] = addresses[..] else { panic!("four services") };
+        Provider { smtp, submission, pop3, imap, heard, config, workers, store: self.store }
     }
 
     fn config(&self) -> Config {
         let hostname = format!("mx.{}", self.domain);
-        let service = |protocol| Service::new(protocol, TlsMode::StartTls);
+        let protocols =
+            [Protocol::Transfer, Protocol::Submission, Protocol::Pop3, Protocol::Imap, Protocol::Control];
         let retry = Duration::from_millis(200);
         let limits = queue::Limits {
             shortest_retry: Duration::from_millis(100),
@@ -152,7 +154,7 @@ impl Opening {
         Config {
             hostname: hostname.clone(),
             routes: Routes { hostname, domains: vec![self.domain.to_owned()], routes: Vec::new() },
-            services: [Protocol::Transfer, Protocol::Submission, Protocol::Pop3, Protocol::Control].map(service).into(),
+            services: protocols.map(|protocol| Service::new(protocol, TlsMode::StartTls)).into(),
             tls: Some(Arc::new(certified().1.clone())),
             cleartext: Cleartext::Always,
             message_size: 50 * 1024 * 1024,

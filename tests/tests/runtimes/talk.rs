@@ -67,6 +67,56 @@ impl Talk {
         (self, count)
     }
 
+    /// A reader who has INBOX open; the password is the name.
+    pub(crate) fn reader(to: SocketAddr, name: &str) -> Self {
+        let mut talk = Self::connect(to);
+        talk.reply("* OK [CAPABILITY IMAP4rev1 ");
+        talk.imap(&format!("LOGIN {name} {name}"));
+        talk.imap("SELECT INBOX");
+        talk
+    }
+
+    /// A command that succeeds, and the lines of its answer before the tagged one. Literals are among them as they come.
+    pub(crate) fn imap(&mut self, command: &str) -> Vec<String> {
+        self.send(format!("tag {command}\r\n").as_bytes());
+        let (mut lines, last) = self.lines_until(|line| line.starts_with("tag "));
+        assert!(last.starts_with("tag OK "), "{command:?}: {last:?} behind {lines:#?}");
+        lines.retain(|line| !line.is_empty());
+        lines
+    }
+
+    /// The lines up to one that is wanted, and that one.
+    pub(crate) fn lines_until(&mut self, is_last: impl Fn(&str) -> bool) -> (Vec<String>, String) {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line().unwrap_or_else(|| panic!("the connection ended behind {lines:#?}"));
+            if is_last(&line) {
+                return (lines, line);
+            }
+            lines.push(line);
+        }
+    }
+
+    /// Puts a message into INBOX.
+    pub(crate) fn append(&mut self, message: &[u8]) {
+        self.say(&format!("tag APPEND INBOX {{{}}}", message.len()), "+ ");
+        self.send(message);
+        self.send(b"\r\n");
+        let (_, last) = self.lines_until(|line| line.starts_with("tag "));
+        assert!(last.starts_with("tag OK "), "{last}");
+    }
+
+    /// The octets of a message's section, a literal.
+    pub(crate) fn fetch(&mut self, section: &str) -> Vec<u8> {
+        self.send(format!("tag UID FETCH {section}\r\n").as_bytes());
+        let (_, line) = self.lines_until(|line| line.ends_with('}'));
+        let (_, length) = line.trim_end_matches('}').rsplit_once('{').unwrap();
+        let mut octets = vec![0; length.parse().unwrap()];
+        self.reader.read_exact(&mut octets).unwrap();
+        self.lines_until(|line| line.starts_with("tag OK "));
+        octets
+    }
+
     pub(crate) fn stream(&self) -> &TcpStream {
         self.reader.get_ref()
     }
