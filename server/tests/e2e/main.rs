@@ -11,6 +11,7 @@ mod crash;
 mod crowd;
 mod demo;
 mod flood;
+mod imap;
 mod mail;
 mod serving;
 mod workers;

@@ -139,8 +139,7 @@ impl Opening {
 
     fn config(&self) -> Config {
         let hostname = format!("mx.{}", self.domain);
-        let protocols =
-            [Protocol::Transfer, Protocol::Submission, Protocol::Pop3, Protocol::Imap, Protocol::Control];
+        let protocols = [Protocol::Transfer, Protocol::Submission, Protocol::Pop3, Protocol::Imap, Protocol::Control];
         let retry = Duration::from_millis(200);
         let limits = queue::Limits {
             shortest_retry: Duration::from_millis(100),

@@ -201,6 +201,13 @@ impl Server {
         if said.starts_with("+OK") { Ok(wire) } else { Err(said) }
     }
 
+    /// An IMAP session after a login.
+    pub(crate) fn imap(&self, account: &str) -> Wire {
+        let mut wire = self.connect("imap");
+        wire.imap(&format!("LOGIN {account} {}", self.password(account)));
+        wire
+    }
+
     /// How many messages an account has.
     pub(crate) fn count(&self, account: &str) -> usize {
         let mut pop = self.pop3(account);

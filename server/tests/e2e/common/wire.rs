@@ -130,6 +130,43 @@ impl Wire {
         self.try_line().ok().filter(|line| !line.is_empty())
     }
 
+    /// A command of IMAP that must succeed: the lines of its answer before the tagged one.
+    pub(crate) fn imap(&mut self, command: &str) -> Vec<String> {
+        self.send(format!("t {command}\r\n").as_bytes());
+        let (lines, tagged) = self.try_tagged().expect("a tagged response");
+        assert!(tagged.starts_with("OK"), "{command:?}: {tagged:?}");
+        lines
+    }
+
+    /// Lines up to the tagged response, and what that says; `None` when the peer has gone.
+    pub(crate) fn try_tagged(&mut self) -> Option<(Vec<String>, String)> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.try_line().ok().filter(|line| !line.is_empty())?;
+            match line.strip_prefix("t ") {
+                Some(tagged) => return Some((lines, tagged.to_owned())),
+                None => lines.push(line),
+            }
+        }
+    }
+
+    /// Files messages by one APPEND; `to` is a mailbox and perhaps flags. The tagged response, or `None` when the peer has
+    /// gone.
+    pub(crate) fn try_append(&mut self, to: &str, messages: &[Vec<u8>]) -> Option<String> {
+        let mut announced = format!("t APPEND {to}");
+        for message in messages {
+            self.try_send(format!("{announced} {{{}}}\r\n", message.len()).as_bytes()).ok()?;
+            let said = self.try_line().ok().filter(|line| !line.is_empty())?;
+            if !said.starts_with("+ ") {
+                return Some(said);
+            }
+            self.try_send(message).ok()?;
+            announced.clear();
+        }
+        self.try_send(b"\r\n").ok()?;
+        self.try_tagged().map(|(_, tagged)| tagged)
+    }
+
     /// Messages by STAT.
     pub(crate) fn count(&mut self) -> usize {
         self.pop3("STAT").split(' ').nth(1).unwrap().parse().unwrap()
