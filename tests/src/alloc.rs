@@ -7,6 +7,7 @@ use std::cell::Cell;
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
     static LIVE: Cell<i64> = const { Cell::new(0) };
+    static PEAK: Cell<i64> = const { Cell::new(0) };
 }
 
 /// The system's allocator, with a count.
@@ -26,9 +27,23 @@ pub fn live() -> i64 {
     LIVE.try_with(Cell::get).unwrap_or(0)
 }
 
+/// The most that [`live`] has been on this thread since [`forget_peak`].
+#[must_use]
+pub fn peak() -> i64 {
+    PEAK.try_with(Cell::get).unwrap_or(0)
+}
+
+/// From here on [`peak`] counts anew.
+pub fn forget_peak() {
+    let _ = PEAK.try_with(|peak| peak.set(live()));
+}
+
 fn add(bytes: i64) {
     // While a thread ends its counters are gone; nobody asks any more.
     let _ = LIVE.try_with(|live| live.set(live.get() + bytes));
+    if bytes > 0 {
+        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(live())));
+    }
     if bytes > 0 {
         let _ = COUNT.try_with(|count| count.set(count.get() + 1));
     }

@@ -105,15 +105,11 @@ pub(super) fn locate(item: &FetchItem, source: &mut Source, cx: &Cx<'_>) -> Want
 
 /// Whether an item asks for octets.
 pub(super) fn takes_octets(item: &FetchItem) -> bool {
-    match item {
-        FetchItem::Section { .. }
-        | FetchItem::Rfc822
-        | FetchItem::Rfc822Header
-        | FetchItem::Rfc822Text
-        | FetchItem::Binary { .. }
-        | FetchItem::BinarySize(_) => true,
-        _ => false,
-    }
+    use FetchItem as F;
+    matches!(
+        item,
+        F::Section { .. } | F::Rfc822 | F::Rfc822Header | F::Rfc822Text | F::Binary { .. } | F::BinarySize(_)
+    )
 }
 
 /// Whether the structure of a message is needed for an item.
