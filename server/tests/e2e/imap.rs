@@ -49,7 +49,7 @@ fn names(session: &mut Session) -> Vec<String> {
 fn the_imap_crate_reads_and_changes(on: On) {
     let server = Server::start(on, "example.org", &["bob"]);
     let mut smtp = server.smtp();
-    for (name, size) in [("first", 300), ("second", 100_000), ("third", 700_000)] {
+    for (name, size) in [("first", 300), ("second", 30_000), ("third", 300_000)] {
         smtp.deliver("x@elsewhere.example", &[BOB], &message::message(name, size));
     }
     let mut session = open(&server);
@@ -72,10 +72,10 @@ fn the_imap_crate_reads_and_changes(on: On) {
     let second = fetched.get(0).unwrap();
     let subject = second.envelope().unwrap().subject.as_deref().unwrap();
     assert_eq!((subject, second.uid), (b"second".as_slice(), Some(2)));
-    assert!(second.internal_date().is_some() && second.bodystructure().is_some() && second.size > Some(100_000));
+    assert!(second.internal_date().is_some() && second.bodystructure().is_some() && second.size > Some(30_000));
 
     // A large one, and what it is known by.
-    let large = message::message("large", 5_000_000);
+    let large = message::message("large", 1_500_000);
     let appended = session.append("INBOX", &large).flag(Flag::Seen).flag(Flag::Flagged).finish().unwrap();
     assert_eq!(appended.uids.unwrap().len(), 1);
     assert_eq!(names(&mut session), ["first", "second", "third", "large"]);
@@ -90,7 +90,7 @@ fn the_imap_crate_reads_and_changes(on: On) {
 
     session.uid_copy("1,4", "Work/2026").unwrap();
     session.mv("2", "Archive").unwrap();
-    assert_eq!(names(&mut session), ["first", "third", "large"]);
+    assert_eq!(session.uid_search("ALL").unwrap(), [1, 3, 4].into());
     session.uid_store("3", "+FLAGS.SILENT (\\Deleted)").unwrap();
     assert_eq!(session.expunge().unwrap().seqs().collect::<Vec<_>>(), [2]);
     assert_eq!(session.status("Archive", "(MESSAGES UNSEEN)").unwrap().exists, 1);

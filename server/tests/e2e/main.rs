@@ -10,6 +10,7 @@ mod commands;
 mod crash;
 mod crowd;
 mod demo;
+mod devices;
 mod flood;
 mod imap;
 mod mail;

@@ -167,6 +167,23 @@ impl Wire {
         self.try_tagged().map(|(_, tagged)| tagged)
     }
 
+    /// The messages of the mailbox that is open, whole, in their order.
+    pub(crate) fn messages(&mut self) -> Vec<Vec<u8>> {
+        self.send(b"t FETCH 1:* BODY.PEEK[]\r\n");
+        let mut messages = Vec::new();
+        loop {
+            let line = self.line();
+            if let Some(tagged) = line.strip_prefix("t ") {
+                assert!(tagged.starts_with("OK"), "{tagged:?}");
+                return messages;
+            }
+            let Some((_, length)) = line.strip_suffix('}').and_then(|line| line.rsplit_once('{')) else { continue };
+            let mut octets = vec![0; length.parse().unwrap()];
+            self.reader.read_exact(&mut octets).unwrap();
+            messages.push(octets);
+        }
+    }
+
     /// Messages by STAT.
     pub(crate) fn count(&mut self) -> usize {
         self.pop3("STAT").split(' ').nth(1).unwrap().parse().unwrap()
