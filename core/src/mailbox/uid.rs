@@ -100,10 +100,10 @@ impl UidSet {
         self.count_from(0);
     }
 
-    /// The UIDs that are in both.
+    /// The UIDs that are in both. What costs is what they have between the first and the last UID of either.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        let (mut a, mut b) = (self.runs.iter().peekable(), other.runs.iter().peekable());
+        let (mut a, mut b) = (self.near(other).iter().peekable(), other.near(self).iter().peekable());
         let mut runs = Vec::new();
         while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
             let (first, last) = (x.first.max(y.first), x.last.min(y.last));
@@ -189,6 +189,14 @@ impl UidSet {
         }
         self.count_from(0);
         page
+    }
+
+    /// Runs that are not wholly before or behind `other`.
+    fn near(&self, other: &Self) -> &[Run] {
+        let (Some(first), Some(last)) = (other.first(), other.last()) else { return &[] };
+        let from = self.runs.partition_point(|run| run.last < first);
+        let len = self.runs[from..].partition_point(|run| run.first <= last);
+        &self.runs[from..from + len]
     }
 
     fn run_of(&self, uid: u32) -> Option<Run> {
