@@ -10,7 +10,7 @@ use keys::{Key, Truth, key};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use world::{Client, Letter, letter};
+use world::{Client, letter};
 
 /// `RETURN (…)`
 #[derive(Clone, Copy, Debug, Default)]
