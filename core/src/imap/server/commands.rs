@@ -15,9 +15,9 @@ use super::select::Selecting;
 use super::store::Storing;
 use super::task::{Task, names};
 use super::terms::{flags, stored, stored_use};
-use super::view::{View, modseq};
+use super::view::View;
 use super::{Doing, Reply, Server, Stage, State, Turn, capability};
-use crate::imap::encode::{self, Condition};
+use crate::imap::encode;
 use crate::imap::reader::Exchange;
 use crate::imap::types::{
     self, Code, Command, Enabled, Fetch, FetchItem, List, Search, Select, SequenceSet, SpecialUse, StatusItem, Store,
@@ -195,7 +195,7 @@ impl Server {
             |name| capability::CAPABILITIES.iter().any(|(it, _)| *it == name) && capability::offers(&self.config, name);
         let asked = Enabled {
             condstore: asked.condstore && offered("CONDSTORE"),
-            qresync: asked.qresync && offered("QRESYNC"),
+            qresync: asked.qresync && offered("QRESYNC") && offered("CONDSTORE"),
             utf8_accept: asked.utf8_accept && offered("UTF8=ACCEPT"),
             imap4rev2: asked.imap4rev2 && offered("IMAP4rev2"),
         };
@@ -216,8 +216,7 @@ impl Server {
             return;
         }
         if let Some(view) = &self.view {
-            let highest = Code::HighestModseq(modseq(view.modseq));
-            encode::untagged(tx, Condition::Ok, Some(&highest), "Highest");
+            reply::highest(view.told, tx);
         }
     }
 
@@ -234,9 +233,7 @@ impl Server {
             // A SELECT that fails leaves nothing selected (RFC 9051 §6.3.2).
             if let Some(view) = self.view.take() {
                 self.actions.push_back(super::Action::Unwatch { mailbox: view.mailbox });
-                if self.enabled.qresync || self.enabled.imap4rev2 {
-                    encode::untagged(tx, Condition::Ok, Some(&Code::Closed), "Previous mailbox closed");
-                }
+                super::select::closed(tx);
             }
             return Err(Completion::nonexistent());
         };
@@ -270,10 +267,7 @@ impl Server {
         let known = match &set {
             _ if !vanished => None,
             SequenceSet::Saved => Some(uids.clone()),
-            set => {
-                let last = view.uids.last().unwrap_or(0);
-                set.resolve(last).map(|numbers| super::terms::uids(&numbers))
-            }
+            set => super::vanished::asked(set, view.uids.last().unwrap_or(0)),
         };
         if changed_since.is_some() && !items.contains(&FetchItem::Modseq) {
             items.push(FetchItem::Modseq);

@@ -4,7 +4,8 @@
 //!                                    ┌─────────── the next page ──────────────┐
 //!                                    ▼                                        │
 //!  Begin ──► Vanished ──► Page ──► Entries ──► Messages ──► over              │
-//!       UID FETCH (VANISHED)       a page      │ ▲    └── none is left ───────┘
+//!             ──► Vanish           a page      │ ▲    └── none is left ───────┘
+//!       UID FETCH (VANISHED)                   │ │
 //!                                              ▼ │
 //!                                     Seen ──► Heads
 //!                             the unread ones  the beginnings
@@ -27,12 +28,9 @@ use super::section::{needs_structure, takes_octets};
 use super::source::HEAD;
 use super::sync::learn_keywords;
 use super::task::{Cx, Progress};
-use super::terms::numbers;
-use crate::imap::encode;
+use super::vanished::Vanishing;
 use crate::imap::types::{Code, FetchItem};
-use crate::mailbox::{
-    Entry, FlagChange, FlagMode, FlagSet, Gone, HEADS_OCTETS, ModSeq, PAGE, Request, Response, UidSet,
-};
+use crate::mailbox::{Entry, FlagChange, FlagMode, FlagSet, HEADS_OCTETS, ModSeq, PAGE, Request, Response, UidSet};
 
 /// A FETCH under way.
 #[derive(Debug)]
@@ -44,6 +42,8 @@ pub(super) struct Fetching {
     changed_since: Option<ModSeq>,
     /// Of these, those that are gone since are told.
     vanished: Option<UidSet>,
+    /// Those that are being told.
+    vanishing: Option<Vanishing>,
     /// Messages become `\Seen`.
     seen: bool,
     stage: Stage,
@@ -62,6 +62,7 @@ pub(super) struct Fetching {
 enum Stage {
     Begin,
     Vanished,
+    Vanish,
     Page,
     Entries,
     Seen,
@@ -85,6 +86,7 @@ impl Fetching {
             asked: UidSet::default(),
             changed_since,
             vanished,
+            vanishing: None,
             seen,
             stage,
             page,
@@ -107,20 +109,20 @@ impl Fetching {
                 Progress::Ask(Request::Changes { mailbox, since, after: None })
             }
             Stage::Vanished => {
-                self.stage = Stage::Page;
-                let (Some(Response::Changes { gone, .. }), Some(known)) = (answer, self.vanished.take()) else {
+                let (Some(Response::Changes { gone, uid_next, .. }), Some(known)) = (answer, self.vanished.take())
+                else {
                     return Progress::Done(Completion::unavailable(false));
                 };
-                let mut gone = match gone {
-                    Gone::These(gone) => gone.intersection(&known),
-                    Gone::AllBut(there) => {
-                        let mut gone = known;
-                        gone.remove(&there);
-                        gone
-                    }
-                };
-                gone.remove(&view.uids);
-                encode::vanished(cx.tx, true, &numbers(&gone));
+                let known = known.intersection(&UidSet::run(1, uid_next.saturating_sub(1)));
+                self.vanishing = Some(Vanishing::earlier(gone, known, &view.uids));
+                self.stage = Stage::Vanish;
+                Progress::Again
+            }
+            Stage::Vanish if cx.tx.is_full() => Progress::Full,
+            Stage::Vanish => {
+                if self.vanishing.as_mut().is_none_or(|vanishing| vanishing.turn(cx.tx)) {
+                    (self.stage, self.vanishing) = (Stage::Page, None);
+                }
                 Progress::Again
             }
             Stage::Page if self.left.is_empty() => Progress::Done(self.outcome()),
@@ -132,8 +134,9 @@ impl Fetching {
                 Progress::Ask(Request::Entries { mailbox, uids, changed_since, structures })
             }
             Stage::Entries => match answer {
-                Some(Response::Entries { entries, keywords, next, .. }) => {
+                Some(Response::Entries { entries, keywords, next, at }) => {
                     learn_keywords(view, &keywords, cx.tx);
+                    view.hear(at);
                     self.take_page(entries, next);
                     self.stage = Stage::Messages;
                     Progress::Again
@@ -152,8 +155,9 @@ impl Fetching {
                             self.marked.insert(change.uid, change.uid);
                         }
                     }
-                    if changed.iter().any(|change| change.modseq == at) {
-                        view.own_change(at);
+                    match changed.iter().any(|change| change.modseq == at) {
+                        true => view.own_change(at),
+                        false => view.hear(at),
                     }
                     self.read_heads(cx)
                 }

@@ -52,6 +52,7 @@ mod store;
 mod sync;
 mod task;
 mod terms;
+mod vanished;
 mod view;
 
 pub use action::{Action, AuthenticateAnswer, ChunkAnswer, Config, Limits};
@@ -454,10 +455,9 @@ impl Server {
 
     /// Says how a command has ended: on to the next.
     fn complete(&mut self, now: Now, tag: Tag, name: &'static str, completion: Completion, tx: &mut Outbox) -> Turn {
-        let told = match &self.view {
-            // Somebody else has removed messages, of which nothing can be said here (RFC 5530).
-            Some(view) if completion.is_ok() && !view.gone.is_empty() => completion.or_code(Code::ExpungeIssued),
-            _ => completion,
+        let told = match &mut self.view {
+            Some(view) => end_with(view, completion, self.enabled, tx),
+            None => completion,
         };
         told.say(&tag, name, tx);
         self.doing = None;
@@ -622,6 +622,23 @@ impl Answer<ChunkAnswer> for Server {
             append.answer(serial, answer);
         }
         Ok(())
+    }
+}
+
+/// What a client whose mailbox is open must hear at the end of a command.
+fn end_with(view: &mut View, completion: Completion, enabled: Enabled, tx: &mut Outbox) -> Completion {
+    let settled = view.settle().filter(|_| enabled.qresync);
+    let told = completion.at(view.told);
+    match settled {
+        _ if told.says_highest() => told,
+        Some(modseq) if told.has_code() || !told.is_ok() => {
+            reply::highest(modseq, tx);
+            told
+        }
+        Some(modseq) => told.or_code(Code::HighestModseq(view::modseq(modseq))),
+        // Somebody else has removed messages, of which nothing can be said here (RFC 5530).
+        None if told.is_ok() && !view.gone.is_empty() => told.or_code(Code::ExpungeIssued),
+        None => told,
     }
 }
 

@@ -2,8 +2,10 @@
 
 use alloc::string::String;
 
+use super::view::modseq;
 use crate::imap::encode::{self, Condition};
 use crate::imap::types::{Code, Tag};
+use crate::mailbox::ModSeq;
 use crate::outbox::Outbox;
 
 pub(super) const NEEDS_TLS: &str = "No password without TLS";
@@ -77,6 +79,23 @@ impl Completion {
         Self { code: self.code.or(Some(code)), ..self }
     }
 
+    /// The same, where HIGHESTMODSEQ is said with this instead.
+    pub(super) fn at(self, highest: ModSeq) -> Self {
+        let code = self.code.map(|code| match code {
+            Code::HighestModseq(_) => Code::HighestModseq(modseq(highest)),
+            code => code,
+        });
+        Self { code, ..self }
+    }
+
+    pub(super) fn says_highest(&self) -> bool {
+        matches!(self.code, Some(Code::HighestModseq(_)))
+    }
+
+    pub(super) fn has_code(&self) -> bool {
+        self.code.is_some()
+    }
+
     /// The tagged response to the command called `name`.
     pub(super) fn say(&self, tag: &Tag, name: &str, tx: &mut Outbox) {
         if !self.text.is_empty() {
@@ -86,6 +105,11 @@ impl Completion {
         text.push_str(" completed");
         encode::tagged(tx, tag, self.condition, self.code.as_ref(), &text);
     }
+}
+
+/// `* OK [HIGHESTMODSEQ n]`
+pub(super) fn highest(highest: ModSeq, tx: &mut Outbox) {
+    encode::untagged(tx, Condition::Ok, Some(&Code::HighestModseq(modseq(highest))), "Highest");
 }
 
 /// `* BYE text`

@@ -1,16 +1,26 @@
 //! SELECT and EXAMINE (RFC 9051 §6.3.2, §6.3.3, RFC 7162 §3.2.5), and the ways out of a mailbox.
+//!
+//! ```text
+//!  Begin ──► Asked ──► over
+//!              │ the client was here before     ┌───── the next page ◄─────┐
+//!              └──────────────────────► Resync ─┴► Vanish, of the first ───┴─► over
+//!                                     a page of changes
+//! ```
 
+use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use super::reply::Completion;
 use super::sync::{learn_keywords, permanent_flags};
 use super::task::{Cx, Progress};
-use super::terms::{numbers, object_id, uids};
-use super::view::{Manner, View, modseq};
+use super::terms::{object_id, uids};
+use super::vanished::{Vanishing, matched};
+use super::view::{Manner, View};
 use super::{Action, capability};
 use crate::imap::encode::{self, Condition, ListEntry};
 use crate::imap::types::{self, Code, Qresync};
-use crate::mailbox::{Gone, MailboxName, ModSeq, Request, Response, Selected, UidSet};
+use crate::mailbox::{Change, MailboxName, ModSeq, Request, Response, Selected, UidSet};
+use crate::outbox::Outbox;
 
 /// SELECT or EXAMINE under way.
 #[derive(Debug)]
@@ -22,6 +32,8 @@ pub(super) struct Selecting {
     stage: Stage,
     /// What the client knows, of what it says that it knows.
     known: UidSet,
+    /// Up to this UID it knows what is gone.
+    matched: u32,
 }
 
 #[derive(Debug)]
@@ -34,6 +46,13 @@ enum Stage {
         after: Option<(ModSeq, u32)>,
         asked: bool,
     },
+    /// What is gone is told, before the first page of changes is; and behind which message the next page begins.
+    Vanish {
+        since: ModSeq,
+        vanishing: Vanishing,
+        changes: Vec<Change>,
+        next: Option<(ModSeq, u32)>,
+    },
 }
 
 impl Selecting {
@@ -43,7 +62,8 @@ impl Selecting {
         read_only: bool,
         qresync: Option<Qresync>,
     ) -> Self {
-        Self { name: name.detached(), stored, read_only, qresync, stage: Stage::Begin, known: UidSet::default() }
+        let (stage, known) = (Stage::Begin, UidSet::default());
+        Self { name: name.detached(), stored, read_only, qresync, stage, known, matched: 0 }
     }
 
     pub(super) fn turn(&mut self, cx: &mut Cx<'_>, answer: Option<Response>) -> Progress {
@@ -51,9 +71,7 @@ impl Selecting {
             Stage::Begin => {
                 if cx.view.is_some() {
                     close(cx);
-                    if cx.enabled.qresync || cx.enabled.imap4rev2 {
-                        encode::untagged(cx.tx, Condition::Ok, Some(&Code::Closed), "Previous mailbox closed");
-                    }
+                    closed(cx.tx);
                 }
                 self.stage = Stage::Asked;
                 Progress::Ask(Request::Select { name: self.stored.clone(), peek: self.read_only })
@@ -64,6 +82,7 @@ impl Selecting {
                 _ => Progress::Done(Completion::unavailable(false)),
             },
             Stage::Resync { .. } => self.resync(cx, answer),
+            Stage::Vanish { .. } => self.vanish(cx),
         }
     }
 
@@ -89,8 +108,7 @@ impl Selecting {
         }
         permanent_flags(&view, tx);
         if capability::offers(cx.config, "CONDSTORE") {
-            let highest = Code::HighestModseq(modseq(counters.highest_modseq));
-            encode::untagged(tx, Condition::Ok, Some(&highest), "Highest");
+            super::reply::highest(counters.highest_modseq, tx);
         }
         if capability::offers(cx.config, "OBJECTID") {
             encode::untagged(tx, Condition::Ok, Some(&Code::MailboxId(object_id(b'F', id.0))), "Ok");
@@ -104,6 +122,7 @@ impl Selecting {
         cx.actions.push_back(Action::Watch { mailbox: id });
         let resync = self.qresync.take().filter(|known| known.uid_validity.get() == counters.uid_validity);
         if let Some(resync) = resync {
+            self.matched = matched(&resync, &view.uids);
             let known = resync.known_uids.and_then(|set| set.resolve(u32::MAX));
             self.known = known.map_or_else(|| UidSet::run(1, counters.uid_next.saturating_sub(1)), |set| uids(&set));
             self.stage = Stage::Resync { since: resync.modseq.value(), after: None, asked: false };
@@ -115,7 +134,7 @@ impl Selecting {
         }
     }
 
-    /// Tells what has happened since the client was here last: what is gone first, then flags, page by page.
+    /// Learns what has happened since the client was here last, page by page.
     fn resync(&mut self, cx: &mut Cx<'_>, answer: Option<Response>) -> Progress {
         let (Stage::Resync { since, after, asked }, Some(view)) = (&mut self.stage, &mut *cx.view) else {
             return Progress::Done(self.over());
@@ -128,34 +147,51 @@ impl Selecting {
             return Progress::Ask(Request::Changes { mailbox: view.mailbox, since: *since, after: *after });
         }
         let Some(Response::Changes { changes, more, gone, keywords, .. }) = answer else {
-            // The mailbox is open; what is told later is told as it would be to anybody.
+            // The mailbox is open; but what the client has missed it would never learn if it took this for an OK.
+            close(cx);
             return Progress::Done(Completion::unavailable(false));
         };
         learn_keywords(view, &keywords, cx.tx);
-        if after.is_none() {
-            let mut vanished = match gone {
-                Gone::These(gone) => gone,
-                Gone::AllBut(there) => {
-                    let mut gone = self.known.clone();
-                    gone.remove(&there);
-                    gone
-                }
-            }
-            .intersection(&self.known);
-            // What is gone since it was opened is told as any other that is.
-            vanished.remove(&view.uids);
-            encode::vanished(cx.tx, true, &numbers(&vanished));
+        let next = changes.last().filter(|_| more).map(|last| (last.modseq, last.uid));
+        let since = *since;
+        if after.is_some() {
+            return self.changed(&changes, since, next, cx);
         }
+        let mut knows = self.known.clone();
+        knows.remove(&UidSet::run(1, self.matched));
+        let vanishing = Vanishing::earlier(gone, knows, &view.uids);
+        self.stage = Stage::Vanish { since, vanishing, changes, next };
+        Progress::Again
+    }
+
+    /// Tells what is gone, then what has changed: numbers are those of what is left (RFC 7162 §3.2.6).
+    fn vanish(&mut self, cx: &mut Cx<'_>) -> Progress {
+        let Stage::Vanish { since, vanishing, changes, next } = &mut self.stage else {
+            return Progress::Done(self.over());
+        };
+        if cx.tx.is_full() {
+            return Progress::Full;
+        }
+        if !vanishing.turn(cx.tx) {
+            return Progress::Again;
+        }
+        let (since, changes, next) = (*since, core::mem::take(changes), *next);
+        self.changed(&changes, since, next, cx)
+    }
+
+    /// Tells a page of changes.
+    fn changed(&mut self, changes: &[Change], since: ModSeq, next: Option<(ModSeq, u32)>, cx: &mut Cx<'_>) -> Progress {
+        let manner = Manner::of(cx.enabled, true);
         for change in changes.iter().filter(|change| self.known.contains(change.uid)) {
-            view.tell(change, Manner { uid: true, modseq: true, ..Manner::of(cx.enabled, true) }, cx.tx);
-        }
-        match changes.last().filter(|_| more) {
-            Some(last) => {
-                (*after, *asked) = (Some((last.modseq, last.uid)), false);
-                Progress::Again
+            if let Some(view) = cx.view {
+                view.tell(change, manner, cx.tx);
             }
-            None => Progress::Done(self.over()),
         }
+        if next.is_none() {
+            return Progress::Done(self.over());
+        }
+        self.stage = Stage::Resync { since, after: next, asked: false };
+        Progress::Again
     }
 
     fn over(&self) -> Completion {
@@ -168,4 +204,9 @@ pub(super) fn close(cx: &mut Cx<'_>) {
     if let Some(view) = cx.view.take() {
         cx.actions.push_back(Action::Unwatch { mailbox: view.mailbox });
     }
+}
+
+/// What follows is of the mailbox that is opened now. It is said whether a client knows of it or not (RFC 7162 §3.2.11).
+pub(super) fn closed(tx: &mut Outbox) {
+    encode::untagged(tx, Condition::Ok, Some(&Code::Closed), "Previous mailbox closed");
 }

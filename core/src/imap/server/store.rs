@@ -57,8 +57,9 @@ impl Storing {
                 for change in changed.iter().filter(|_| manner.flags || manner.modseq) {
                     view.tell(change, manner, cx.tx);
                 }
-                if changed.iter().any(|change| change.modseq == at) {
-                    view.own_change(at);
+                match changed.iter().any(|change| change.modseq == at) {
+                    true => view.own_change(at),
+                    false => view.hear(at),
                 }
                 for (first, last) in modified.runs() {
                     self.modified.insert(first, last);

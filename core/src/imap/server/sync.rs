@@ -12,6 +12,7 @@
 //! it is still there, and in what order.
 
 use super::task::{Cx, Progress};
+use super::vanished::Vanishing;
 use super::view::{Manner, View};
 use crate::imap::encode::{self, Condition};
 use crate::imap::types::{Code, Enabled};
@@ -30,6 +31,8 @@ pub(super) struct Sync {
     after: Option<(ModSeq, u32)>,
     /// Messages that have come.
     fresh: UidSet,
+    /// Messages that are gone, and are being told in the place of EXPUNGE.
+    vanishing: Option<Vanishing>,
 }
 
 #[derive(Debug)]
@@ -41,7 +44,7 @@ enum Stage {
 
 impl Sync {
     pub(super) fn new(expunges: bool, uid: bool) -> Self {
-        Self { stage: Stage::Begin, expunges, uid, after: None, fresh: UidSet::default() }
+        Self { stage: Stage::Begin, expunges, uid, after: None, fresh: UidSet::default(), vanishing: None }
     }
 
     /// Whether there is anything to do.
@@ -66,8 +69,15 @@ impl Sync {
             Stage::Asked => self.learn(view, cx.enabled, answer, cx.tx),
             Stage::Expunges if !self.expunges || view.gone.is_empty() => Progress::Synced,
             Stage::Expunges if cx.tx.is_full() => Progress::Full,
+            Stage::Expunges if cx.enabled.qresync => {
+                let vanishing = self.vanishing.get_or_insert_with(|| Vanishing::now(view.gone.clone()));
+                if vanishing.turn(cx.tx) {
+                    view.uids.remove(&core::mem::take(&mut view.gone));
+                }
+                Progress::Again
+            }
             Stage::Expunges => {
-                expunge(view, cx.enabled, cx.tx);
+                expunge(view, cx.tx);
                 Progress::Again
             }
         }
@@ -157,12 +167,7 @@ pub(super) fn permanent_flags(view: &View, tx: &mut Outbox) {
 }
 
 /// Tells of a page of messages that are gone. Each number counts once the ones before it are gone (RFC 9051 §7.5.1).
-fn expunge(view: &mut View, enabled: Enabled, tx: &mut Outbox) {
-    if enabled.qresync {
-        let gone = core::mem::take(&mut view.gone);
-        encode::vanished(tx, false, &super::terms::numbers(&gone));
-        return view.uids.remove(&gone);
-    }
+fn expunge(view: &mut View, tx: &mut Outbox) {
     let page = view.gone.page(PAGE);
     for (before, uid) in (0..).zip(page.iter()) {
         if let Some(number) = view.uids.sequence(uid) {

@@ -119,6 +119,11 @@ impl Task {
     pub(super) fn fail(&mut self, cx: &mut Cx<'_>, full: bool) -> Option<Completion> {
         match self {
             Self::Fetching(task) => task.fail(cx).then(|| Completion::unavailable(full)),
+            // A SELECT that fails leaves nothing selected (RFC 9051 §6.3.2).
+            Self::Selecting(_) => {
+                super::select::close(cx);
+                Some(Completion::unavailable(full))
+            }
             Self::Searching(task) => {
                 cx.view.as_mut().into_iter().for_each(|view| task.fail(view));
                 Some(Completion::unavailable(full))

@@ -34,6 +34,10 @@ pub(super) struct View {
     /// The mailbox is gone.
     pub(super) lost: bool,
     recent_from: u32,
+    /// All changes up to here were told when the last command was over.
+    pub(super) told: ModSeq,
+    /// And not all that are in the view.
+    is_held_back: bool,
 }
 
 impl View {
@@ -55,6 +59,8 @@ impl View {
             missed: false,
             lost: false,
             recent_from,
+            told: counters.highest_modseq,
+            is_held_back: false,
         }
     }
 
@@ -123,9 +129,22 @@ impl View {
     /// This session has made the change of `modseq`, and knows all of it. If nobody has come between, it is known to the
     /// client as well, and is not told again.
     pub(super) fn own_change(&mut self, modseq: ModSeq) {
-        if modseq == self.modseq + 1 {
+        if Some(modseq) == self.modseq.checked_add(1) {
             self.modseq = modseq;
         }
+        self.hear(modseq);
+    }
+
+    /// A command is over. The client holds on to the mod-sequence that it returns as the one up to which it knows
+    /// everything: when something is still to be told to it, that is less than the largest that it was told (RFC 7162
+    /// §6). `None` when it is the largest.
+    pub(super) fn settle(&mut self) -> Option<ModSeq> {
+        let is_held_back = self.missed || !self.gone.is_empty();
+        if !is_held_back {
+            self.told = self.modseq;
+        }
+        let was_held_back = core::mem::replace(&mut self.is_held_back, is_held_back);
+        (is_held_back || was_held_back).then_some(self.told)
     }
 
     /// There is no such mailbox any more: none of its messages is left.
@@ -223,7 +242,8 @@ impl Manner {
     pub(super) fn of(enabled: Enabled, uid: bool) -> Self {
         Self {
             charset: charset(enabled),
-            uid: uid || enabled.qresync || enabled.imap4rev2,
+            // RFC 7162 §3.2.4, RFC 9051 §7.5.2
+            uid: uid || enabled.condstore || enabled.imap4rev2,
             modseq: enabled.condstore,
             flags: true,
             recent: !enabled.imap4rev2,
