@@ -34,6 +34,8 @@ pub const CAPABILITIES: &[(&str, When)] = &[
     ("QRESYNC", When::LoggedIn),
     ("UTF8=ACCEPT", When::LoggedIn),
     ("OBJECTID", When::LoggedIn),
+    ("MULTIAPPEND", When::LoggedIn),
+    ("BINARY", When::LoggedIn),
     ("APPENDLIMIT", When::LoggedIn),
 ];
 
