@@ -135,6 +135,8 @@ pub struct Limits {
     pub inline_body: usize,
     /// Bytes of such bodies in the whole server; when a node's part of them is used up, further bodies are staged from their first chunk.
     pub inline_bodies: usize,
+    /// Messages of one APPEND that are staged when it may begin another one: each is a file that is open.
+    pub staged_bodies: usize,
     /// Recipients of one SMTP transaction; RFC 5321 §4.5.3.1.8 wants 100 at least.
     pub recipients: usize,
     /// Bytes of plaintext and of ciphertext that a connection may hold unread.
@@ -157,6 +159,7 @@ impl Default for Limits {
             actions_per_session: 32,
             inline_body: 256 * 1024,
             inline_bodies: 64 * 1024 * 1024,
+            staged_bodies: 100,
             recipients: 1_000,
             receive_buffer: 64 * 1024,
             handshake_timeout: Duration::from_secs(30),

@@ -101,6 +101,11 @@ impl<A: Verdict> Intake<A> {
         }
     }
 
+    /// It is, or will be, in a stage.
+    pub(super) fn is_staged(&self) -> bool {
+        matches!(self, Self::Opening(_) | Self::Staged(_))
+    }
+
     /// The whole body, for the commit, and the bytes that it is charged with until the commit is answered.
     ///
     /// # Errors

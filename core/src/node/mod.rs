@@ -61,8 +61,8 @@ use conns::Conns;
 use shared::{Deadlines, Shared};
 
 use crate::dns::{Resolver, ResolverStep};
-use crate::mailbox::ModSeq;
-use crate::ops::{MailboxId, MaildropOp, Notice, StageOp, StoreOp, StoreReply, Token};
+use crate::mailbox::{ModSeq, Request};
+use crate::ops::{MailboxId, MailboxOp, MaildropOp, Notice, StageOp, StoreOp, StoreReply, Token};
 use crate::queue::{self, Queue, QueueStep};
 use crate::seed::{Random, Seed};
 use crate::session::{Close, End};
@@ -510,11 +510,13 @@ impl Node {
 
     /// The store had no place. What can be refused is refused; what would be lost is submitted again.
     fn busy(&mut self, now: Now, token: Token, op: StoreOp) {
-        let keep = matches!(
-            &op,
+        let keep = match &op {
             StoreOp::Stage(StageOp::Drop { .. })
-                | StoreOp::Maildrop(MaildropOp::Release { .. } | MaildropOp::Commit { .. })
-        );
+            | StoreOp::Maildrop(MaildropOp::Release { .. } | MaildropOp::Commit { .. }) => true,
+            // Whoever idles has nobody to be refused: he would not hear of what has changed before the next change.
+            StoreOp::Mailbox(op) => matches!(&**op, MailboxOp::Ask { request: Request::Changes { .. }, .. }),
+            _ => false,
+        };
         if keep && self.shared.asked.question(token).is_some() {
             let until = now.mono + self.shared.config.limits.busy_pause;
             return self.shared.asked.pause(token, op, until);

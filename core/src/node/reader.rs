@@ -113,8 +113,11 @@ impl Reader {
 
     /// A piece of a message of an APPEND.
     fn chunk(&mut self, shared: &mut Shared, ticket: Ticket<ChunkAnswer>, message: usize, bytes: Bytes) {
-        while self.bodies.len() <= message {
-            self.bodies.push(Intake::Empty);
+        if self.bodies.len() <= message {
+            let staged = self.bodies.iter().filter(|body| body.is_staged()).count();
+            let crowded = staged >= shared.config.limits.staged_bodies;
+            let body = || if crowded { Intake::Failed(ChunkAnswer::TooMany) } else { Intake::Empty };
+            self.bodies.resize_with(message + 1, body);
         }
         let asker = asker(self.conn, self.over + message as u64);
         if let Some((ticket, verdict)) = self.bodies[message].chunk(shared, asker, ticket, bytes) {
@@ -280,7 +283,10 @@ fn asker(conn: ConnId, number: u64) -> impl Fn(intake::Question<ChunkAnswer>) ->
 
 /// What a session is told of messages that cannot be stored.
 fn refusal(why: ChunkAnswer) -> Response {
-    Response::Unavailable { full: why == ChunkAnswer::Full }
+    match why {
+        ChunkAnswer::TooMany => Response::TooMany,
+        why => Response::Unavailable { full: why == ChunkAnswer::Full },
+    }
 }
 
 /// What is worth to be told of an answer.

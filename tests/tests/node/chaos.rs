@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pillarbox_core::Wall;
 use pillarbox_core::node::Holdings;
-use pillarbox_core::ops::{Destination, Notice, StoreOp};
+use pillarbox_core::ops::{Destination, Id, MailboxId, Notice, StoreOp};
 use pillarbox_tests::world::{ClientId, Trouble, World};
 use proptest::prelude::*;
 
@@ -40,12 +40,13 @@ enum Happening {
 type Slow = fn(&StoreOp) -> bool;
 
 /// Ops that a store may be slow at.
-const SLOW: [Option<Slow>; 5] = [
+const SLOW: [Option<Slow>; 6] = [
     None,
     Some(|op| matches!(op, StoreOp::Account(_))),
     Some(|op| matches!(op, StoreOp::Stage(_))),
     Some(|op| matches!(op, StoreOp::Maildrop(_))),
     Some(|op| matches!(op, StoreOp::Accept(_))),
+    Some(|op| matches!(op, StoreOp::Mailbox(_))),
 ];
 
 fn words() -> impl Strategy<Value = Vec<u8>> {
@@ -81,6 +82,29 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
         "TOP 1 0\r\n",
         "DELE 1\r\n",
         "CAPA\r\n",
+        "a LOGIN alice alice\r\n",
+        "a LOGIN alice alice\r\nb SELECT INBOX\r\n",
+        "a AUTHENTICATE PLAIN AGFsaWNlAGFsaWNl\r\n",
+        "a SELECT INBOX\r\n",
+        "a EXAMINE Other\r\n",
+        "a CREATE Other\r\n",
+        "a DELETE Other\r\n",
+        "a FETCH 1:* (FLAGS BODY[])\r\n",
+        "a STORE 1:* +FLAGS (\\Deleted x)\r\n",
+        "a EXPUNGE\r\n",
+        "a COPY 1:* Other\r\n",
+        "a MOVE 1 Other\r\n",
+        "a SEARCH TEXT x\r\n",
+        "a IDLE\r\n",
+        "DONE\r\n",
+        "a APPEND INBOX {3+}\r\nabc\r\n",
+        "a APPEND INBOX {3+}\r\nabc {40000}\r\n",
+        "a APPEND INBOX {40000}\r\n",
+        "a APPEND Nowhere {40000}\r\n",
+        "a NOOP\r\n",
+        "a CLOSE\r\n",
+        "a LOGOUT\r\n",
+        "a STARTTLS\r\n",
     ];
     prop_oneof![
         8 => proptest::collection::vec(proptest::sample::select(lines.to_vec()), 1..6)
@@ -98,13 +122,16 @@ fn notice() -> impl Strategy<Value = Notice> {
     prop_oneof![
         2 => (destination.clone(), due).prop_map(|(destination, due)| Notice::Due { destination, due: Wall(due) }),
         1 => destination.prop_map(|destination| Notice::Retry { destination }),
+        2 => (0_u64..20, any::<u64>()).prop_map(|(counter, modseq)| {
+            Notice::Mailbox { mailbox: MailboxId(Id { epoch: 1, counter }), modseq }
+        }),
         1 => Just(Notice::Missed),
     ]
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
-        4 => (any::<usize>(), proptest::sample::select(vec![25_u16, 587, 110]))
+        4 => (any::<usize>(), proptest::sample::select(vec![25_u16, 587, 110, 143, 143]))
             .prop_map(|(node, port)| Happening::Connect(node, port)),
         12 => (any::<usize>(), words()).prop_map(|(client, words)| Happening::Say(client, words)),
         1 => any::<usize>().prop_map(Happening::HangUp),

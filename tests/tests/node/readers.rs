@@ -262,6 +262,47 @@ fn an_append_that_is_refused_at_its_end_gives_everything_back() {
 }
 
 #[test]
+fn no_append_holds_more_files_open_than_it_may() {
+    let mut world = World::new(316, names());
+    let mut config = config("amber.example");
+    config.limits.staged_bodies = 3;
+    world.machine(AMBER, &[25, 587, 110, 143], config, store("amber.example", &["bob"]));
+    let bob = reader(&mut world, 0, "bob");
+    let message = large();
+    world.send(bob, b"p APPEND INBOX");
+    for _ in 0..4 {
+        world.say(bob, &format!(" {{{}}}", message.len()), "+ ");
+        for piece in message.as_bytes().chunks(30_000) {
+            world.send(bob, piece);
+        }
+    }
+    let heard = world.heard(bob);
+    assert!(heard.starts_with("p NO [LIMIT] "), "{heard}");
+    assert_eq!(world.holdings(0), NOTHING);
+    let trace = world.trace();
+    let count = |what: &str| trace.iter().filter(|line| line.contains(what)).count();
+    assert_eq!((count("Stage(Opened("), count("Stage(Dropped)")), (3, 3));
+}
+
+#[test]
+fn whoever_idles_is_told_once_a_busy_store_has_time() {
+    let mut world = two_providers(317);
+    let idle = selected(&mut world, 0, "bob", 0);
+    let alice = submission_at(&mut world, 0, "alice");
+    world.say(idle, "i IDLE", "+ ");
+    world.deaf = true;
+    submit(&mut world, alice, "alice@amber.example", &["bob@amber.example"], MESSAGE);
+    world.deaf = false;
+    world.trouble = Trouble { busy: 100, failed: 0 };
+    world.notice(0, Notice::Missed);
+    world.pass(Duration::from_secs(5));
+    assert_eq!(world.heard(idle), "");
+    world.trouble = Trouble::default();
+    world.pass(Duration::from_secs(1));
+    assert!(world.heard(idle).starts_with("* 1 EXISTS"), "nobody has to change the mailbox once more");
+}
+
+#[test]
 fn a_busy_or_full_store_is_told_by_no() {
     for (trouble, code) in
         [(Trouble { busy: 100, failed: 0 }, "NO [UNAVAILABLE]"), (Trouble { busy: 0, failed: 100 }, "NO [OVERQUOTA]")]

@@ -131,6 +131,8 @@ pub enum ChunkAnswer {
     Taken,
     /// Not taken: there is no room for it.
     Full,
+    /// Not taken: there are too many messages in this APPEND.
+    TooMany,
     /// Not taken, and perhaps later.
     Unavailable,
 }

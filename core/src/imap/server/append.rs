@@ -63,9 +63,12 @@ impl Append {
     pub(super) fn answer(&mut self, serial: u64, answer: ChunkAnswer) {
         let Some(at) = self.chunks.iter().position(|(asked, _)| *asked == serial) else { return };
         self.chunks.remove(at);
-        if answer != ChunkAnswer::Taken {
-            self.refused.get_or_insert(Completion::unavailable(answer == ChunkAnswer::Full));
-        }
+        let refused = match answer {
+            ChunkAnswer::Taken => return,
+            ChunkAnswer::TooMany => Completion::too_many("Too many large messages at once"),
+            ChunkAnswer::Full | ChunkAnswer::Unavailable => Completion::unavailable(answer == ChunkAnswer::Full),
+        };
+        self.refused.get_or_insert(refused);
     }
 
     pub(super) fn turn(&mut self, cx: &mut Cx<'_>, answer: Option<Response>) -> Progress {
