@@ -8,7 +8,10 @@ use std::thread;
 use crate::common::{On, Server, Wire, message, on_every_runtime, until};
 
 on_every_runtime! {
-    one worker: two_devices_end_with_the_same_mailbox, a_device_that_idles_keeps_up;
+    one worker:
+        two_devices_end_with_the_same_mailbox,
+        a_device_that_idles_keeps_up,
+        after_a_break_only_what_changed_is_told;
     two workers: two_devices_end_with_the_same_mailbox, a_device_that_idles_keeps_up;
 }
 
@@ -244,4 +247,59 @@ fn a_device_that_idles_keeps_up(on: On) {
     phone.learn();
     assert_eq!(flags(&phone), flags(&desk));
     assert_eq!(phone.copies, there(&server, "INBOX").0);
+}
+
+/// The octets that a server sends for a command.
+fn cost(lines: &[String]) -> usize {
+    lines.iter().map(|line| line.len() + 2).sum()
+}
+
+/// The number behind a response code.
+fn code(lines: &[String], name: &str) -> u64 {
+    let found = lines.iter().find_map(|line| line.split_once(&format!("[{name} "))?.1.split_once(']'));
+    found.unwrap_or_else(|| panic!("no {name} in {lines:#?}")).0.parse().unwrap()
+}
+
+fn after_a_break_only_what_changed_is_told(on: On) {
+    let mut server = Server::make(on, "example.org", &["bob"]);
+    server.settle();
+    server.serve();
+    let (at, password) = (server.address("imap"), server.password(BOB).to_owned());
+    let mut phone = Device::new(at, &password, 1);
+    phone.upload("phone");
+    phone.upload("more");
+    phone.say("ENABLE QRESYNC");
+    let told = phone.wire.imap("SELECT INBOX");
+    let (validity, modseq) = (code(&told, "UIDVALIDITY"), code(&told, "HIGHESTMODSEQ"));
+    assert_eq!(phone.copies.len(), 2 * UPLOADS);
+    // Somebody else goes on, and the server dies in between.
+    let mut desk = Device::new(at, &password, 2);
+    desk.say("UID STORE 100:104 +FLAGS.SILENT (\\Answered)");
+    desk.say("UID STORE 300:349,900 +FLAGS.SILENT (\\Deleted)");
+    desk.say("UID EXPUNGE 300:349,900");
+    server.kill();
+    server.serve();
+    let mut desk = Device::new(at, &password, 2);
+    desk.say("UID STORE 500 FLAGS (Here)");
+    let appended = server.imap(BOB).try_append("INBOX", &[message::message("new", 300)]);
+    assert!(appended.is_some_and(|tagged| tagged.starts_with("OK")));
+    desk.say("NOOP");
+    desk.learn();
+
+    let mut wire = server.imap(BOB);
+    wire.imap("ENABLE QRESYNC");
+    let told = wire.imap(&format!("SELECT INBOX (QRESYNC ({validity} {modseq}))"));
+    let gone: Vec<_> = told.iter().filter_map(|line| line.strip_prefix("* VANISHED (EARLIER) ")).collect();
+    assert_eq!(gone, ["300:349,900"]);
+    let changed: Vec<_> = told.iter().filter(|line| line.contains(" FETCH (")).collect();
+    assert_eq!(changed.len(), 7, "{told:#?}");
+    assert!(cost(&told) < 2_000, "{} octets: {told:#?}", cost(&told));
+    // The copy of before, and this, are what is there.
+    let vanished: BTreeSet<u32> = expanded(gone[0]).collect();
+    phone.copies.retain(|copy| !vanished.contains(&copy.uid));
+    phone.wire = wire;
+    told.iter().for_each(|line| phone.hear(line));
+    phone.learn();
+    assert_eq!(phone.copies, there(&server, "INBOX").0);
+    assert_eq!(phone.copies, desk.copies);
 }
