@@ -1,28 +1,23 @@
-//! A user's mail program: the client machines of the core on blocking sockets, and no runtime at all.
+//! A user's mail program: what it hands in, and what it fetches and is done with.
 
 use std::collections::BTreeSet;
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
 
-use bytes::{Buf as _, Bytes, BytesMut};
-use pillarbox_core::channel::{Channel, ChannelConfig, Side, Tap};
+use bytes::Bytes;
+use pillarbox_core::channel::Channel;
 use pillarbox_core::pop3::client::{self as pop3, Taken};
 use pillarbox_core::sasl::Credentials;
-use pillarbox_core::session::{Answer as _, Close, Direction, LayerInfo, Session, Step};
+use pillarbox_core::session::{Answer as _, Session};
 use pillarbox_core::smtp::client::{self as smtp, BodyAnswer, Envelope, Next, Tls};
 use pillarbox_core::smtp::{Address, Reply};
-use pillarbox_core::tls::rustls::RustlsClient;
-use pillarbox_core::{Outbox, Secret, SessionId};
-use pillarbox_runtime::Clock;
+use pillarbox_core::{Secret, SessionId};
 
-use super::dialogue::{Dialogue, Who};
+use super::connection::Connection;
+use super::dialogue::Dialogue;
 use super::mail::Message;
 use crate::failure::Failure;
-
-/// Room for what is to be written.
-const HIGH_WATER: usize = 64 * 1024;
 
 /// Somebody with a mail program.
 pub(super) struct Agent {
@@ -40,6 +35,8 @@ pub(super) struct Agent {
     pub(super) submission: SocketAddr,
     /// Where mail is fetched.
     pub(super) pop3: SocketAddr,
+    /// Where mail is read, under TLS from the beginning.
+    pub(super) imaps: SocketAddr,
     /// The messages that were fetched already, by their unique-ids.
     pub(super) seen: BTreeSet<String>,
 }
@@ -159,90 +156,29 @@ impl Agent {
         to: SocketAddr,
         brief: bool,
         until: Instant,
-        act: impl FnMut(&mut Channel<S>, S::Action) -> Result<(), pillarbox_core::Misuse>,
+        mut act: impl FnMut(&mut Channel<S>, S::Action) -> Result<(), pillarbox_core::Misuse>,
     ) -> (Dialogue, Result<(), Failure>) {
-        // Self-signed certificates are all that there is here; a real mail program would ask its user.
-        let config = ChannelConfig {
-            tls: Some(Arc::new(RustlsClient::opportunistic())),
-            server_name: Some(self.host.clone()),
-            ..ChannelConfig::plain(Side::Client)
+        let silence = || Dialogue::new(self.name, self.house, brief);
+        let failure = |error: io::Error| self.failure(&format!("({to}) did not talk to the end: {error}"));
+        let mut connection = match Connection::open(session, to, &self.host, false, silence(), until) {
+            Ok(connection) => connection,
+            Err(error) => return (silence(), Err(failure(error))),
         };
-        let mut channel = Channel::new(session, config);
-        let shown = Arc::new(Mutex::new(Dialogue::new(self.name, self.house, brief)));
-        channel.set_tap(Some(Box::new(Shown(Arc::clone(&shown)))));
-        let result = converse(&mut channel, to, until, act);
-        drop(channel);
-        let dialogue = std::mem::replace(&mut *lock(&shown), Dialogue::new(self.name, self.house, brief));
-        (dialogue, result.map_err(|error| self.failure(&format!("({to}) did not talk to the end: {error}"))))
-    }
-}
-
-/// Drives a session over a blocking socket until it is over.
-fn converse<S: Session>(
-    channel: &mut Channel<S>,
-    to: SocketAddr,
-    until: Instant,
-    mut act: impl FnMut(&mut Channel<S>, S::Action) -> Result<(), pillarbox_core::Misuse>,
-) -> io::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&to, left(until)?)?;
-    stream.set_nodelay(true)?;
-    let clock = Clock::start();
-    let (mut rx, mut tx) = (BytesMut::new(), Outbox::new(HIGH_WATER));
-    let mut piece = vec![0; HIGH_WATER];
-    loop {
-        let now = clock.now();
-        let step = channel.poll(now, &mut rx, &mut tx);
-        let wrote = tx.has_remaining();
-        while tx.has_remaining() {
-            stream.set_write_timeout(Some(left(until)?))?;
-            let written = stream.write(tx.chunk())?;
-            tx.advance(written);
-        }
-        match step {
-            Step::Act(action) => act(channel, action).map_err(io::Error::other)?,
-            Step::More => {}
-            Step::Done(_) => return Ok(()),
-            // There is room again, which the session and its layers have not seen.
-            Step::Wait(_) if wrote => {}
-            Step::Wait(wait) => {
-                let due = wait.until.map_or(Duration::MAX, |due| now.mono.until(due).max(Duration::from_millis(1)));
-                stream.set_read_timeout(Some(left(until)?.min(due)))?;
-                match stream.read(&mut piece) {
-                    Ok(0) => channel.close(Close::Eof),
-                    Ok(read) => rx.extend_from_slice(&piece[..read]),
-                    Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(_) => channel.close(Close::Error),
-                }
+        let result = loop {
+            match connection.next(until) {
+                Ok(Some(action)) => match act(connection.channel(), action) {
+                    Ok(()) => {}
+                    Err(misuse) => break Err(io::Error::other(misuse)),
+                },
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
             }
-        }
+        };
+        (connection.take(silence()), result.map_err(failure))
     }
-}
-
-fn left(until: Instant) -> io::Result<Duration> {
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::Error::new(ErrorKind::TimedOut, "it took too long")) } else { Ok(left) }
 }
 
 fn range(bytes: &Bytes, offset: u64, len: usize) -> Bytes {
     let start = usize::try_from(offset).map_or(bytes.len(), |offset| offset.min(bytes.len()));
     bytes.slice(start..bytes.len().min(start.saturating_add(len)))
-}
-
-/// Shows what a channel says and hears.
-struct Shown(Arc<Mutex<Dialogue>>);
-
-impl Tap for Shown {
-    fn bytes(&mut self, direction: Direction, bytes: &[u8]) {
-        let who = if direction == Direction::Out { Who::Client } else { Who::Server };
-        lock(&self.0).bytes(who, bytes);
-    }
-
-    fn layer(&mut self, layer: &LayerInfo) {
-        lock(&self.0).layer(layer);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,6 +14,7 @@ impl Glossary {
         let table = if who == Who::Client { COMMANDS } else { REPLIES };
         // The last line of a reply has a space where the others have a hyphen.
         let line = line.replacen("250-", "250 ", 1);
+        let line = untagged(&line);
         let (begin, meaning) = table.iter().find(|(begin, _)| line.starts_with(begin))?;
         if !self.said.contains(meaning) {
             self.said.push(meaning);
@@ -22,6 +23,13 @@ impl Glossary {
         let again = who == Who::Client && HELLOS.contains(begin);
         again.then_some("once more: only now can the answer be trusted")
     }
+}
+
+/// An IMAP command without the tag that its answer will have.
+fn untagged(line: &str) -> &str {
+    let Some((tag, command)) = line.split_once(' ') else { return line };
+    let digits = tag.strip_prefix('a').unwrap_or_default();
+    if !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()) { command } else { line }
 }
 
 /// They are said again under TLS.
@@ -41,6 +49,14 @@ const COMMANDS: &[(&str, &str)] = &[
     ("UIDL", "their lasting names, to tell new from old"),
     ("RETR", "give me this one"),
     (".", "the message ends here"),
+    ("LOGIN", "my name and my password"),
+    ("SELECT", "open this mailbox"),
+    ("FETCH", "what is in it?"),
+    ("IDLE", "I wait; tell me whatever happens"),
+    ("STORE", "mark it"),
+    ("DONE", "I have waited enough"),
+    ("CREATE", "make a mailbox"),
+    ("MOVE", "put it there"),
 ];
 
 const REPLIES: &[(&str, &str)] = &[
@@ -61,6 +77,15 @@ const REPLIES: &[(&str, &str)] = &[
     ("SASL", "ways to log in"),
     ("STLS", "we can encrypt"),
     ("EXPIRE NEVER", "mail stays until you delete it"),
+    ("* FLAGS", "marks that messages have here"),
+    ("* 1 EXISTS", "so many messages are in it"),
+    ("* OK [UIDVALIDITY", "as long as this stays, a UID means one message"),
+    ("* OK [UIDNEXT", "the next message will have this UID"),
+    ("* OK [HIGHESTMODSEQ", "the number of the latest change"),
+    ("* 1 FETCH", "the first message"),
+    ("+ ", "I will"),
+    ("* OK [COPYUID", "it has another UID there"),
+    ("* 1 EXPUNGE", "the first message is not in here any more"),
 ];
 
 #[cfg(test)]

@@ -3,13 +3,15 @@
 //! ```text
 //!   alice ─┐                                                        ┌─ carol
 //!          ├─ submission ──▶ amber.example ──── SMTP ──▶ birch.example ─ POP3 ─┘
-//!   bob ───┘◀──── POP3 ────────┘   └──▶ DNS on loopback
+//!   bob ───┘◀─ POP3, IMAP ─────┘   └──▶ DNS on loopback
 //! ```
 //!
 //! Everything on the stage is real: two servers as `serve` runs them, with stores on disk, TLS, and an MX lookup between
 //! them. Only the name server and the users are ours to direct.
 
 mod agent;
+mod connection;
+mod device;
 mod dialogue;
 mod ears;
 mod gloss;
@@ -35,7 +37,7 @@ use crate::failure::Failure;
 /// What `demo` is asked to play.
 #[derive(Args)]
 pub(crate) struct Demo {
-    /// End after the four steps, with exit code 0 only if each of them was verified
+    /// End after the five steps, with exit code 0 only if each of them was verified
     #[arg(long)]
     once: bool,
     #[command(flatten)]
@@ -68,10 +70,10 @@ pub(crate) fn demo(args: &Demo) -> Result<(), Failure> {
 fn play(stage: &mut Stage, screen: Screen, mail: &Mail, args: &Demo) -> Result<(), Failure> {
     welcome(stage, screen)?;
     if let Some(path) = &args.message {
-        screen.say(&format!("All four times the message is yours, {}.", path.display()))?;
+        screen.say(&format!("Every time the message is yours, {}.", path.display()))?;
     }
     steps::play(stage, screen, mail)?;
-    screen.title("All four steps went as they should")?;
+    screen.title("All five steps went as they should")?;
     if args.once {
         return Ok(());
     }
@@ -92,8 +94,8 @@ fn welcome(stage: &Stage, screen: Screen) -> Result<(), Failure> {
     screen.gap()?;
     for (provider, people) in [(&stage.amber, "alice, bob"), (&stage.birch, "carol")] {
         let (name, host) = (format!("  {}.example  ", provider.name), &provider.hostname);
-        let [smtp, submission, _, pop3, _] = provider.ports;
-        let at = format!("{host} at {}: smtp {smtp}, submission {submission}, pop3 {pop3}; ", provider.address);
+        let [smtp, submission, _, pop3, _, imap, _] = provider.ports;
+        let at = format!("{host} at {}: smtp {smtp}, submission {submission}, pop3 {pop3}, imap {imap}; ", provider.address);
         screen.line(&[(Style::Strong, &name), (Style::Plain, &at), (Style::Dim, people)])?;
     }
     screen.line(&[(Style::Strong, "  DNS            "), (Style::Plain, &format!("{}, knows both", stage.names))])?;
@@ -118,14 +120,16 @@ fn invite(stage: &Stage, screen: Screen) -> Result<(), Failure> {
     screen.say("Both servers go on until you press Ctrl-C. Connect your own mail program, as any of these:")?;
     screen.gap()?;
     for (agent, provider) in [(&stage.alice, &stage.amber), (&stage.bob, &stage.amber), (&stage.carol, &stage.birch)] {
-        let [_, submission, submissions, pop3, pop3s] = provider.ports;
+        let [_, submission, submissions, pop3, pop3s, imap, imaps] = provider.ports;
         let (user, password) = (format!("{:21}", agent.address.to_string()), format!("password {}", agent.password));
         screen.line(&[(Style::Strong, "  "), (Style::Strong, &user), (Style::Plain, &password)])?;
         let host = provider.address;
         let send = format!("      send     SMTP {host} port {submission} (STARTTLS) or {submissions} (TLS)");
+        let read = format!("      read     IMAP {host} port {imap} (STARTTLS) or {imaps} (TLS)");
         let receive = format!("      receive  POP3 {host} port {pop3} (STARTTLS) or {pop3s} (TLS)");
-        screen.line(&[(Style::Plain, &send)])?;
-        screen.line(&[(Style::Plain, &receive)])?;
+        for line in [send, read, receive] {
+            screen.line(&[(Style::Plain, &line)])?;
+        }
     }
     screen
         .say("The user name is the whole address; the certificates are self-signed, so your program will ask. Or:")?;

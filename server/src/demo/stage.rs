@@ -24,14 +24,14 @@ use crate::{account, certificate};
 
 /// Addresses of this machine alone, one for each provider: so both can be reached on the same port, as on the Internet.
 const HOMES: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)];
-/// The ports that `quickstart --loopback` has: smtp, submission, submissions, pop3, pop3s.
-const PORTS: Ports = [2525, 2587, 2465, 2110, 2995];
+/// The ports that `quickstart --loopback` has: smtp, submission, submissions, pop3, pop3s, imap, imaps.
+const PORTS: Ports = [2525, 2587, 2465, 2110, 2995, 2143, 2993];
 /// Rounds of looking for free ports.
 const TRIES: usize = 20;
 /// How long a server may take to stop.
 const GRACE: Duration = Duration::from_secs(2);
 
-type Ports = [u16; 5];
+type Ports = [u16; 7];
 
 /// Everything there is.
 pub(super) struct Stage {
@@ -211,6 +211,7 @@ impl Provider {
             host: self.hostname.clone(),
             submission: SocketAddr::from((self.address, self.ports[1])),
             pop3: SocketAddr::from((self.address, self.ports[3])),
+            imaps: SocketAddr::from((self.address, self.ports[6])),
             seen: Default::default(),
         })
     }
@@ -231,6 +232,8 @@ fn configuration(domain: &str, address: Ipv4Addr, ports: Ports, delivery: u16, n
         ("submission", "implicit"),
         ("pop3", "starttls"),
         ("pop3", "implicit"),
+        ("imap", "starttls"),
+        ("imap", "implicit"),
     ];
     let listeners = listeners.iter().zip(ports).map(|((protocol, tls), port)| {
         format!("[[listener]]\nprotocol = \"{protocol}\"\nbind = \"{address}:{port}\"\ntls = \"{tls}\"\n")
@@ -273,7 +276,7 @@ fn places(usual: bool) -> Result<[(Ipv4Addr, Ports); 2], Failure> {
 fn free<const N: usize>(homes: &[Ipv4Addr]) -> Result<[Ports; N], Failure> {
     let none = || Failure::new("there are no free ports on this machine's loopback");
     let (first, others) = homes.split_first().ok_or_else(none)?;
-    let mut found = [[0; 5]; N];
+    let mut found = [Ports::default(); N];
     // Held until all are found, so that none is found twice.
     let mut held = Vec::new();
     for port in found.as_flattened_mut() {

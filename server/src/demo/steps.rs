@@ -1,4 +1,4 @@
-//! The four steps. Each says what will happen, lets it happen, shows it, and looks whether it did.
+//! The five steps. Each says what will happen, lets it happen, shows it, and looks whether it did.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use pillarbox_core::ops::QueueRow;
 use pillarbox_core::smtp::{Address, Reply};
 
 use super::agent::{Agent, Talk};
+use super::device::Device;
 use super::dialogue::Dialogue;
 use super::ears::{Ears, Heard, patience};
 use super::mail::{Mail, Message};
@@ -19,16 +20,17 @@ use crate::failure::Failure;
 /// Between two looks at what nobody tells of.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Plays all four.
+/// Plays all five.
 ///
 /// # Errors
 /// What was not as expected.
 pub(super) fn play(stage: &mut Stage, screen: Screen, mail: &Mail) -> Result<(), Failure> {
-    let steps: [(&str, Step, &Message); 4] = [
+    let steps: [(&str, Step, &Message); 5] = [
         ("1  To a neighbour", neighbour, &mail.neighbour),
         ("2  To another provider", elsewhere, &mail.elsewhere),
         ("3  To a server that is down", waiting, &mail.waiting),
         ("4  To nobody", nobody, &mail.nobody),
+        ("5  On two devices", devices, &mail.neighbour),
     ];
     for (title, step, message) in steps {
         screen.title(title)?;
@@ -161,6 +163,65 @@ fn nobody(stage: &mut Stage, scene: &Scene<'_>) -> Result<(), Failure> {
         "alice knows that her message did not arrive, and why. The bounce itself has no sender (Return-Path: <>), so that no \
          bounce can ever cause another.",
     )
+}
+
+/// (5) bob, with a laptop and a phone.
+fn devices(stage: &mut Stage, scene: &Scene<'_>) -> Result<(), Failure> {
+    let (screen, until) = (scene.screen, scene.until);
+    screen.say(
+        "POP3 brings mail to one device. IMAP leaves it on the server, and all devices see one and the same mailbox. bob's \
+         laptop opens INBOX, asks what is in it, and then waits: under IDLE the server tells it whatever happens.",
+    )?;
+    let mut laptop = Device::connect("laptop", &stage.bob, until)?;
+    laptop.ask("SELECT INBOX", until)?;
+    laptop.ask("FETCH 1:* (UID FLAGS ENVELOPE)", until)?;
+    laptop.idle(until)?;
+    scene.show(&laptop.title(), &laptop.said(), true)?;
+
+    screen.say("Now bob takes his phone. It opens the same mailbox, and there he marks the message as important:")?;
+    let mut phone = Device::connect("phone", &stage.bob, until)?;
+    phone.ask("SELECT INBOX", until)?;
+    phone.ask("STORE 1 +FLAGS (\\Flagged)", until)?;
+    let mut said = phone.said();
+    said.fold("a2 SELECT", "greeting and login");
+    scene.show(&phone.title(), &said, true)?;
+    screen.say("At once the laptop, which has asked for nothing, is told:")?;
+    let star = |line: &str| line.starts_with("* 1 FETCH") && line.contains("\\Flagged");
+    laptop.hear("the mark to appear on the laptop", until, star)?;
+    scene.show(&laptop.title(), &laptop.said(), false)?;
+
+    screen.say("Both wait. alice writes to bob once more:")?;
+    phone.idle(until)?;
+    scene.submit(&stage.alice, &stage.bob.address, true)?;
+    scene.accepted(&stage.ears, "amber", [1, 0])?;
+    for device in [&mut laptop, &mut phone] {
+        device.hear("the new message to be told of", until, |line| line == "* 2 EXISTS")?;
+        scene.show(&device.title(), &device.said(), false)?;
+    }
+
+    screen.say("On the laptop bob files the first message away. On the phone it leaves the list:")?;
+    laptop.done(until)?;
+    laptop.ask("CREATE Archive", until)?;
+    laptop.ask("MOVE 1 Archive", until)?;
+    scene.show(&laptop.title(), &laptop.said(), true)?;
+    phone.hear("the message to leave the phone", until, |line| line == "* 1 EXPUNGE")?;
+    phone.done(until)?;
+    scene.show(&phone.title(), &phone.said(), false)?;
+
+    let seen = [&mut laptop, &mut phone].map(|device| device.ask("UID FETCH 1:* (UID FLAGS)", until));
+    let [on_laptop, on_phone] = seen;
+    let (on_laptop, on_phone) = (on_laptop?.join(", "), on_phone?.join(", "));
+    verify::expect(on_laptop.contains("UID 2"), "the second message to be all that is left", &on_laptop)?;
+    verify::expect(without_recent(&on_laptop) == without_recent(&on_phone), &on_laptop, &on_phone)?;
+    for mut device in [laptop, phone] {
+        device.ask("LOGOUT", until)?;
+    }
+    screen.check("Both devices show the same mailbox: one message, with the same UID and the same flags.")
+}
+
+/// `\Recent` is for the device that was told first, and for no other.
+fn without_recent(line: &str) -> String {
+    line.replace("\\Recent", "").replace("( ", "(").replace(" )", ")")
 }
 
 impl Scene<'_> {

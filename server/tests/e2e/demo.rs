@@ -10,12 +10,12 @@ use crate::common::{On, Said, binary, on_every_runtime, pillarbox};
 
 on_every_runtime! {
     one worker:
-        all_four_steps_are_verified,
+        all_five_steps_are_verified,
         a_message_of_the_users_own_goes_the_same_way,
         both_servers_run_on_until_they_are_told_to_stop,
         an_interruption_half_way_leaves_nothing_behind;
     two workers:
-        all_four_steps_are_verified;
+        all_five_steps_are_verified;
 }
 
 fn demo(on: On, scratch: &Path, words: &[&str]) -> Command {
@@ -67,10 +67,20 @@ const STEPS: &[&str] = &[
     "S: Return-Path: <>",
     "│ <nobody@birch.example>",
     "✓ alice knows",
-    "All four steps went as they should",
+    "━━ 5  On two devices",
+    "laptop  C: a1 LOGIN bob@amber.example ****",
+    "laptop  C: a4 IDLE",
+    "phone  C: a3 STORE 1 +FLAGS (\\Flagged)",
+    "laptop  S: * 1 FETCH (FLAGS (\\Flagged",
+    "laptop  S: * 2 EXISTS",
+    "phone  S: * 2 EXISTS",
+    "laptop  C: a6 MOVE 1 Archive",
+    "phone  S: * 1 EXPUNGE",
+    "✓ Both devices",
+    "All five steps went as they should",
 ];
 
-fn all_four_steps_are_verified(on: On) {
+fn all_five_steps_are_verified(on: On) {
     let Said { code, out, err } = run(on, &["--once"]);
     assert_eq!(code, Some(0), "{out}\n{err}");
     in_order(&out, STEPS);
@@ -134,7 +144,7 @@ fn both_servers_run_on_until_they_are_told_to_stop(on: On) {
         assert_ne!(out.read_line(&mut text).unwrap(), 0, "{text}");
     }
     in_order(&text, STEPS);
-    in_order(&text, &["Ctrl-C", "carol@birch.example", "password ", "send     SMTP", "receive  POP3", "pop3s://"]);
+    in_order(&text, &["Ctrl-C", "carol@birch.example", "password ", "send     SMTP", "read     IMAP", "receive  POP3", "pop3s://"]);
     let dir = text.rsplit_once("--dir ").unwrap().1.trim();
     let queue = pillarbox(&["queue", "list", "--dir", dir]);
     assert_eq!((queue.code, queue.out.as_str()), (Some(0), ""), "{queue:?}");
