@@ -17,7 +17,7 @@ const LINE: usize = 998;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message(Bytes);
 
-/// The messages of the four steps.
+/// The messages of the steps.
 pub(super) struct Mail {
     /// From alice to bob.
     pub(super) neighbour: Message,

@@ -196,6 +196,7 @@ fn devices(stage: &mut Stage, scene: &Scene<'_>) -> Result<(), Failure> {
     scene.accepted(&stage.ears, "amber", [1, 0])?;
     for device in [&mut laptop, &mut phone] {
         device.hear("the new message to be told of", until, |line| line == "* 2 EXISTS")?;
+        device.hear("how many are recent", until, |line| line.ends_with("RECENT"))?;
         scene.show(&device.title(), &device.said(), false)?;
     }
 
