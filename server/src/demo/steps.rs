@@ -151,6 +151,8 @@ fn nobody(stage: &mut Stage, scene: &Scene<'_>) -> Result<(), Failure> {
         Heard::Event("amber", Event::Bounced { reported: true, .. }) => Some(()),
         _ => None,
     })?;
+    // It is in the queue first, as all mail is that the server itself writes.
+    scene.emptied(stage)?;
     screen.say("alice's mail program asks for new mail:")?;
     let bounce = scene.fetched(&mut stage.alice, true, false)?;
     let words = verify::bounce(&bounce, scene.message, &to, &reply)?;
