@@ -95,7 +95,8 @@ fn welcome(stage: &Stage, screen: Screen) -> Result<(), Failure> {
     for (provider, people) in [(&stage.amber, "alice, bob"), (&stage.birch, "carol")] {
         let (name, host) = (format!("  {}.example  ", provider.name), &provider.hostname);
         let [smtp, submission, _, pop3, _, imap, _] = provider.ports;
-        let at = format!("{host} at {}: smtp {smtp}, submission {submission}, pop3 {pop3}, imap {imap}; ", provider.address);
+        let at =
+            format!("{host} at {}: smtp {smtp}, submission {submission}, pop3 {pop3}, imap {imap}; ", provider.address);
         screen.line(&[(Style::Strong, &name), (Style::Plain, &at), (Style::Dim, people)])?;
     }
     screen.line(&[(Style::Strong, "  DNS            "), (Style::Plain, &format!("{}, knows both", stage.names))])?;

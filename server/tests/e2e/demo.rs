@@ -144,7 +144,10 @@ fn both_servers_run_on_until_they_are_told_to_stop(on: On) {
         assert_ne!(out.read_line(&mut text).unwrap(), 0, "{text}");
     }
     in_order(&text, STEPS);
-    in_order(&text, &["Ctrl-C", "carol@birch.example", "password ", "send     SMTP", "read     IMAP", "receive  POP3", "pop3s://"]);
+    in_order(
+        &text,
+        &["Ctrl-C", "carol@birch.example", "password ", "send     SMTP", "read     IMAP", "receive  POP3", "pop3s://"],
+    );
     let dir = text.rsplit_once("--dir ").unwrap().1.trim();
     let queue = pillarbox(&["queue", "list", "--dir", dir]);
     assert_eq!((queue.code, queue.out.as_str()), (Some(0), ""), "{queue:?}");
