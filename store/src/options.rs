@@ -22,6 +22,9 @@ pub struct Options {
     /// Threads that search. They are apart from those that read, so that whoever opens a message waits for nobody's search.
     /// Each answers one page of a search at a time, in turn.
     pub search_workers: usize,
+    /// Keep an index of the texts in messages, so that a search looks into few of them. It is kept behind the scenes, and
+    /// takes about a third as much room as the texts. Without it searches find the same, but look into every message.
+    pub search_index: bool,
     /// Changes that may wait for the next group commit before [`submit`](pillarbox_core::ops::Store::submit) says busy.
     pub waiting_changes: usize,
     /// Bytes of bodies that may wait inside those changes.
@@ -81,6 +84,7 @@ impl Default for Options {
             hash_workers: 2,
             read_workers: 2,
             search_workers: 2,
+            search_index: true,
             waiting_changes: 8192,
             waiting_bytes: 64 << 20,
             waiting_reads: 8192,

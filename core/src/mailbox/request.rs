@@ -98,8 +98,8 @@ pub enum Request {
         len: usize,
     },
     /// Which messages hold the texts that are looked for, as [`Matcher`](crate::message::Matcher) decides. As many of
-    /// them are looked into as fit into [`SEARCH_OCTETS`], or one; those that are gone are passed over. Answer: `Found`,
-    /// `NoMailbox`.
+    /// them are looked into as fit into [`SEARCH_OCTETS`], or fewer, or one; those that are gone are passed over. Answer:
+    /// `Found`, `NoMailbox`.
     Search {
         /// In which mailbox.
         mailbox: MailboxId,

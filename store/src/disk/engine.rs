@@ -381,6 +381,7 @@ impl Engine {
             group.released.iter().for_each(|lock| _ = locks.release(*lock));
         }
         self.reclaim.untidy = true;
+        self.shared.index.committed(group.new_emails, group.gone_emails);
         let mut hints = group.hints;
         self.shared.watches().hint(&group.changed, &mut hints);
         hints.tell();
@@ -508,6 +509,9 @@ pub(super) struct Effects {
     pub(super) changed: BTreeMap<MailboxId, ModSeq>,
     /// Numbers of mailboxes that were deleted, and whose messages are still to be removed.
     pub(super) graves: Vec<i64>,
+    /// How many emails came, and how many went: the index of searches follows.
+    pub(super) new_emails: u64,
+    pub(super) gone_emails: u64,
 }
 
 impl Effects {
@@ -526,6 +530,8 @@ impl Effects {
         self.hints.absorb(op.hints);
         self.changed.extend(op.changed);
         self.graves.extend(op.graves);
+        self.new_emails += op.new_emails;
+        self.gone_emails += op.gone_emails;
     }
 }
 

@@ -63,7 +63,10 @@ pub(super) fn release_email(conn: &Connection, effects: &mut Effects, email: [u8
         .query_row([email], |row| row.get::<_, [u8; 16]>(0))
         .optional()?;
     match last {
-        Some(body) => release_blob(conn, effects, body),
+        Some(body) => {
+            effects.gone_emails += 1;
+            release_blob(conn, effects, body)
+        }
         None => {
             conn.prepare_cached("UPDATE emails SET entries = entries - 1 WHERE id = ?1")?.execute([email]).map(|_| ())
         }
@@ -180,6 +183,7 @@ fn insert_email(
     found: &Found,
 ) -> rusqlite::Result<Id> {
     let (email, thread) = (tx.ids.next(), tx.ids.next());
+    tx.effects.new_emails += 1;
     tx.conn.prepare_cached("INSERT INTO emails VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7)")?.execute(params![
         blob(email),
         blob(account.0),

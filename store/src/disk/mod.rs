@@ -16,7 +16,9 @@
 //! A change that needs more than the database (a large body's last sync, a password's hash) keeps its place in line while
 //! that is under way, and its node's later changes stay behind it: writes are applied in the order of submission.
 //!
-//! The folder: `pillarbox.db` with its log, `segments/`, `bodies/` (large ones, a file each), `lock`, and `reserve`, a few
+//! Beside these, a thread keeps the index of searches (`index`).
+//!
+//! The folder: `pillarbox.db` with its log, `search.sqlite` (which can be made again), `segments/`, `bodies/` (large ones, a file each), `lock`, and `reserve`, a few
 //! megabytes that are given up when the disk is so full that nothing could be deleted any more.
 
 mod accounts;
@@ -25,6 +27,7 @@ mod body;
 mod checksum;
 mod engine;
 mod hash;
+mod index;
 mod io;
 mod mail;
 mod mailbox;
@@ -42,9 +45,10 @@ mod stage;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use pillarbox_core::mailbox::Response;
 use pillarbox_core::ops::{
@@ -56,6 +60,7 @@ use self::asker::Asker;
 use self::body::Bodies;
 use self::engine::{Engine, Job};
 use self::hash::HashJob;
+use self::index::Bell;
 pub use self::io::{Disk, DiskFile, SystemDisk};
 use self::mailbox::Claims;
 use self::queue::Queue;
@@ -100,6 +105,8 @@ struct Shared {
     waiting_bytes: AtomicUsize,
     reads: Queue<ReadJob>,
     searches: Queue<SearchJob>,
+    index: Bell,
+    looked_into: AtomicU64,
     hashes: Queue<HashJob>,
     stage_jobs: Vec<Queue<StageJob>>,
     stopped: AtomicBool,
@@ -135,6 +142,8 @@ impl DiskStore {
             waiting_bytes: AtomicUsize::new(0),
             reads: Queue::new(options.waiting_reads),
             searches: Queue::new(options.waiting_reads),
+            index: Bell::new(),
+            looked_into: AtomicU64::new(0),
             hashes: Queue::new(options.waiting_hashes),
             stage_jobs: (0..STAGE_LANES).map(|_| Queue::new(options.waiting_stages)).collect(),
             stopped: AtomicBool::new(false),
@@ -162,6 +171,12 @@ impl DiskStore {
             let conn = schema::open_reader(&shared.database)?;
             threads.others.push(spawn("search", &shared, move |shared| search::run(shared, &conn))?);
         }
+        if shared.options.search_index {
+            let conn = schema::open_reader(&shared.database)?;
+            threads.others.push(spawn("index", &shared, move |shared| index::run(shared, &conn))?);
+        } else if let Err(error) = index::remove(&index::path(&shared.database)) {
+            tracing::warn!(%error, "the search index cannot be removed");
+        }
         let engine = Engine::new(
             Arc::clone(&shared),
             recovered.conn,
@@ -187,6 +202,19 @@ impl DiskStore {
         self.shared.is_stopped()
     }
 
+    /// Waits until all messages that are there now are in the search index; `false` when they are not by then, or there is
+    /// no index. Nobody needs to: it is for those who measure.
+    #[must_use]
+    pub fn wait_for_search_index(&self, patience: Duration) -> bool {
+        self.shared.options.search_index && self.shared.index.wait_until_seen(patience)
+    }
+
+    /// Messages that searches have looked into since the store was opened.
+    #[must_use]
+    pub fn looked_into(&self) -> u64 {
+        self.shared.looked_into.load(Ordering::Relaxed)
+    }
+
     /// Takes no more ops, answers those that it has taken, and gives the folder back. Waits for that.
     pub fn close(&self) {
         let mut threads = self.lock();
@@ -198,6 +226,7 @@ impl DiskStore {
         }
         shared.reads.close();
         shared.searches.close();
+        shared.index.close();
         shared.hashes.close();
         for lane in &shared.stage_jobs {
             lane.close();

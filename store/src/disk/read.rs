@@ -351,6 +351,16 @@ pub(super) fn find_entry(
     .optional()
 }
 
+/// The message that this email is.
+pub(super) fn find_email(conn: &Connection, email: [u8; 16]) -> rusqlite::Result<Option<Message>> {
+    conn.prepare_cached(
+        "SELECT m.prefix, b.size, b.file, b.segment, b.offset, b.checksums FROM emails m
+         JOIN blobs b ON b.id = m.blob WHERE m.id = ?1",
+    )?
+    .query_row([email], message)
+    .optional()
+}
+
 fn find_row(conn: &Connection, row: RowId) -> rusqlite::Result<Option<Message>> {
     conn.prepare_cached(
         "SELECT r.prefix, b.size, b.file, b.segment, b.offset, b.checksums FROM rows r
