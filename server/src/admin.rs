@@ -112,7 +112,7 @@ impl Desk {
                 Err(error) if nobody_listens(&error) => {}
                 Err(error) => return Err(Failure::new(error.to_string())),
             }
-            match DiskStore::open(&self.config.data, options()) {
+            match DiskStore::open(&self.config.data, options(&self.config)) {
                 Ok(store) => {
                     let reply = ask_store(&store, op);
                     self.own.replace(Some(store));
@@ -126,8 +126,14 @@ impl Desk {
 }
 
 /// Those of a store that answers one question at a time.
-fn options() -> pillarbox_store::Options {
-    pillarbox_store::Options { hash_workers: 1, read_workers: 1, ..pillarbox_store::Options::default() }
+fn options(config: &Config) -> pillarbox_store::Options {
+    pillarbox_store::Options {
+        hash_workers: 1,
+        read_workers: 1,
+        search_workers: 1,
+        search_index: config.search_index,
+        ..pillarbox_store::Options::default()
+    }
 }
 
 /// It changes nothing.

@@ -62,7 +62,8 @@ impl Instance {
     /// # Errors
     /// When the folder is in use, a port cannot be bound, and whatever else stands in the way.
     pub(crate) fn start(config: &Config, options: Options) -> Result<Self, Failure> {
-        let store = open_store(&config.data, &options.store)?;
+        let store = pillarbox_store::Options { search_index: config.search_index, ..options.store };
+        let store = open_store(&config.data, &store)?;
         let (addresses, mut listeners) = bind(config)?;
         let control = listen_unix(&config.data, CONTROL).map_err(|error| Failure::new(error.to_string()))?;
         listeners.push(Listener::Unix(control));

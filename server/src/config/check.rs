@@ -44,6 +44,7 @@ pub(super) fn config(dir: &Path, source: &Source<'_>) -> Option<Config> {
     let hostname = file.need("hostname", "hostname = \"mx.example.org\"").and_then(|item| item.parsed(hostname));
     let domains = domains(&mut file);
     let data = data(dir, &mut file);
+    let search_index = store(file.table("store").unwrap_or_else(|| Table::empty(source, "[store]")));
     let (runtime, workers) = runtime(file.table("runtime").unwrap_or_else(|| Table::empty(source, "[runtime]")));
     let tls = file.table("tls").map(|table| tls(dir, table));
     let listeners = listeners(source, &mut file, tls.is_some());
@@ -58,6 +59,7 @@ pub(super) fn config(dir: &Path, source: &Source<'_>) -> Option<Config> {
         hostname: hostname?,
         domains: domains?,
         data: data?,
+        search_index,
         runtime,
         workers,
         listeners,
@@ -113,6 +115,13 @@ fn data(dir: &Path, file: &mut Table<'_>) -> Option<PathBuf> {
         item.wrong(format_args!("{} is not a folder", data.display()));
     }
     Some(data)
+}
+
+/// Whether an index is kept for searches.
+fn store(mut table: Table<'_>) -> bool {
+    let search_index = table.take("search_index").and_then(|item| item.truth());
+    table.finish();
+    search_index.unwrap_or(true)
 }
 
 fn runtime(mut table: Table<'_>) -> (Runtime, Workers) {

@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) domains: Vec<String>,
     /// The folder of mail and control socket.
     pub(crate) data: PathBuf,
+    /// Whether an index is kept for searches.
+    pub(crate) search_index: bool,
     /// What it runs on.
     pub(crate) runtime: Runtime,
     /// On how many threads.

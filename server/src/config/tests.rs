@@ -25,6 +25,8 @@ domain = "partner.example"
 to = "smtp://127.0.0.1:2626"
 [limits]
 message_size = "50MB"
+[store]
+search_index = false
 "#;
 
 fn parse(text: &str) -> Result<Config, Vec<String>> {
@@ -53,6 +55,7 @@ fn all_that_may_stand_there_is_read() {
     let listener =
         Listener { protocol: Protocol::Transfer, bind, tls: TlsMode::None, without: BTreeSet::new(), line: 9 };
     assert_eq!(config.listeners, [listener]);
+    assert!(!config.search_index);
     assert_eq!(config.cleartext, Cleartext::Loopback);
     assert!(config.dns.is_empty());
     assert_eq!(config.delivery.port, 2500);
@@ -71,6 +74,7 @@ fn most_of_it_may_be_left_out() {
     let config = config.unwrap();
     assert_eq!(config.domains, ["example.org"]);
     assert_eq!(config.listeners[0].tls, TlsMode::None);
+    assert!(config.search_index);
     let limits = Limits { message_size: 50 << 20, recipients: 1000, connections: 10_000, connections_per_address: 200 };
     assert_eq!((config.runtime, config.workers), (Runtime::Tokio, Workers::OneACore));
     assert_eq!((config.limits, config.delivery.port, config.delivery.retry.len()), (limits, 25, 7));
@@ -152,6 +156,8 @@ fn each_problem_is_shown_where_it_is() {
         ("\"tokio\"", "\"actix\"", "5: kind: \"actix\" is not one of tokio, smol, blocking"),
         ("\"tokio\"", "\"tokyo\"", "5: kind: \"tokyo\" is not one of tokio, smol, blocking: did you mean \"tokio\"?"),
         ("\"tokio\"", "2", "5: kind: expected a text in quotes, not a number"),
+        ("search_index = false", "search_index = \"no\"", "25: search_index: expected true or false, not a text"),
+        ("search_index = false", "index = false", "25: [store] has an unknown key \"index\""),
         ("[runtime]\nkind = \"tokio\"\nworkers = 0", "runtime = \"smol\"", "4: runtime is a table: write [runtime]"),
         ("workers = 0", "workers = -1", "6: workers: must be a number from 0 to 64"),
         ("workers = 0", "workers = 65", "6: workers: must be a number from 0 to 64"),

@@ -165,6 +165,14 @@ impl<'s> Item<'s> {
     }
 
     /// A number from `least` to `most`.
+    pub(super) fn truth(&self) -> Option<bool> {
+        let DeValue::Boolean(truth) = self.value.get_ref() else {
+            self.wrong(format_args!("expected true or false, not {}", kind(self.value.get_ref())));
+            return None;
+        };
+        Some(*truth)
+    }
+
     pub(super) fn number(&self, least: u64, most: u64) -> Option<u64> {
         let Some(integer) = self.value.get_ref().as_integer() else {
             self.wrong(format_args!("expected a number, not {}", kind(self.value.get_ref())));
