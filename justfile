@@ -24,6 +24,10 @@ store-bench:
 mailbox-bench:
     cargo run --release -p pillarbox-store --example mailboxes
 
+# what the search index is worth and what it costs: searches with and without it, its size, deliveries beside it
+search-bench *args:
+    cargo run --release -p pillarbox-store --example search {{args}}
+
 # a 250 means on disk: the proof, from the system calls of a running server
 durability:
     cargo build
