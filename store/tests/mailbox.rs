@@ -168,7 +168,7 @@ fn a_page_with_large_structures_is_shorter() {
     on_both(|store| {
         let node = Node::new();
         let account = add(&node, store, "alice@example.org");
-        let structure = bytes::Bytes::from(vec![b's'; 100_000]);
+        let structure = bytes::Bytes::from(vec![b's'; 12_000]);
         let bodies = vec![NewBody { body: inline("x"), structure }; 15];
         let append = Request::Append { to: name("INBOX"), messages: vec![Append::default(); 15] };
         respond(node.ask(store, asking(account, append, bodies)));
