@@ -28,8 +28,7 @@
 //!
 //! What is announced is in [`CAPABILITIES`].
 //!
-//! **It is not whole yet.** Missing, and told so by NO: BINARY, and HEADER.FIELDS of a message within a message.
-//! CONDSTORE, QRESYNC, UTF8=ACCEPT and IMAP4rev2 are read and partly served, and neither announced nor enabled.
+//! **It is not whole yet.** IMAP4rev2 is read and partly served, and neither announced nor enabled.
 
 mod action;
 mod append;
