@@ -7,6 +7,7 @@ use crate::imap::types::Text;
 
 /// Everything that this server may announce, in the order in which it does.
 pub const CAPABILITIES: &[(&str, When)] = &[
+    ("IMAP4rev2", When::Always),
     ("IMAP4rev1", When::Always),
     ("STARTTLS", When::Tls),
     ("LOGINDISABLED", When::NoLogin),
