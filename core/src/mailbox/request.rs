@@ -249,6 +249,8 @@ pub enum Response {
         keywords: Keywords,
         /// As of which modseq.
         at: ModSeq,
+        /// Something is different now: `at` is the modseq of this change, and not of somebody else's.
+        new: bool,
     },
     /// To `Expunge`.
     Expunged {

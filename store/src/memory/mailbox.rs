@@ -542,7 +542,7 @@ impl State {
             mailbox.keywords = keywords;
             self.changed.insert(id, mailbox.change());
         }
-        Response::Flagged { changed, modified, keywords: mailbox.keywords.clone(), at: mailbox.highest_modseq }
+        Response::Flagged { changed, modified, keywords: mailbox.keywords.clone(), at: mailbox.highest_modseq, new }
     }
 
     fn expunge(&mut self, account: AccountId, id: MailboxId, uids: Option<UidSet>, options: &Options) -> Response {

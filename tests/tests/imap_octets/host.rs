@@ -168,7 +168,7 @@ impl<M: Mail> Host<M> {
             Request::Flag { uids, .. } => {
                 let changed = uids.iter().map(|uid| Change { uid, flags: FlagSet::SEEN, modseq: 2 }).collect();
                 let (modified, keywords) = (UidSet::default(), Keywords::default());
-                ("flag", Response::Flagged { changed, modified, keywords, at: 2 })
+                ("flag", Response::Flagged { changed, modified, keywords, at: 2, new: true })
             }
             Request::Changes { since, .. } => {
                 let (changes, gone) = (Vec::new(), Gone::These(UidSet::default()));

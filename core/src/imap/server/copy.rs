@@ -39,9 +39,12 @@ impl Copying {
         Progress::Done(match answer {
             Some(Response::Copied { uid_validity, uids, at }) => {
                 let from: UidSet = uids.iter().map(|(from, _)| *from).collect();
-                if self.remove {
-                    view.expunged(&from);
-                    view.own_change(at);
+                match self.remove && !from.is_empty() {
+                    true => {
+                        view.expunged(&from);
+                        view.own_change(at);
+                    }
+                    false => view.hear(at),
                 }
                 if view.name.as_str() == self.to.as_str() {
                     view.look_again();

@@ -35,6 +35,7 @@ impl Expunging {
                     view.own_change(at);
                     self.modseq = Some(view.modseq);
                 }
+                view.hear(at);
                 self.asked = !more;
                 if more { Progress::Again } else { Progress::Done(self.over(cx)) }
             }

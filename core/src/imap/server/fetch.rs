@@ -148,14 +148,15 @@ impl Fetching {
                 _ => Progress::Done(Completion::unavailable(false)),
             },
             Stage::Seen => match answer {
-                Some(Response::Flagged { changed, at, .. }) => {
+                Some(Response::Flagged { changed, keywords, at, new, .. }) => {
+                    learn_keywords(view, &keywords, cx.tx);
                     for change in &changed {
                         if let Some(entry) = self.page.iter_mut().find(|entry| entry.uid == change.uid) {
                             (entry.flags, entry.modseq) = (change.flags, change.modseq);
                             self.marked.insert(change.uid, change.uid);
                         }
                     }
-                    match changed.iter().any(|change| change.modseq == at) {
+                    match new {
                         true => view.own_change(at),
                         false => view.hear(at),
                     }

@@ -289,8 +289,9 @@ impl Message {
             self.response(items, cx);
         }
         let Some(mut response) = self.response.take() else { return };
-        if response.is_empty() {
-            // There is no FETCH response without an item.
+        let uid = items.iter().position(|item| *item == FetchItem::Uid);
+        if response.is_empty() || uid.is_some_and(|uid| uid >= self.item) {
+            // There is no FETCH response without an item, and in a UID FETCH none without the UID.
             response.uid(cx.tx, self.entry.uid);
         }
         response.end(cx.tx);

@@ -51,13 +51,13 @@ impl Storing {
         }
         self.asked = false;
         match answer {
-            Some(Response::Flagged { changed, modified, keywords, at }) => {
+            Some(Response::Flagged { changed, modified, keywords, at, new }) => {
                 learn_keywords(view, &keywords, cx.tx);
                 let manner = Manner { flags: !self.silent, ..Manner::of(cx.enabled, self.uid) };
                 for change in changed.iter().filter(|_| manner.flags || manner.modseq) {
                     view.tell(change, manner, cx.tx);
                 }
-                match changed.iter().any(|change| change.modseq == at) {
+                match new {
                     true => view.own_change(at),
                     false => view.hear(at),
                 }

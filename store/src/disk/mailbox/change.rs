@@ -94,7 +94,7 @@ pub(super) fn flag(
         mailbox.save(tx.conn)?;
         tx.changed(id, next);
     }
-    Ok(Response::Flagged { changed, modified, keywords: mailbox.keywords, at: mailbox.highest_modseq })
+    Ok(Response::Flagged { changed, modified, keywords: mailbox.keywords, at: mailbox.highest_modseq, new })
 }
 
 pub(super) fn expunge(
