@@ -51,3 +51,7 @@ runtimes *args:
 fairness *args:
     cargo build --release -p pillarbox
     cargo run --release -p pillarbox-benches --bin fairness -- {{args}}
+
+# several IMAP sessions on the same mailboxes, at random, against a plain reference: `just imap-model 10000 300`, or one seed
+imap-model count="10000" disk="300" seed="":
+    IMAP_MODEL={{count}} IMAP_MODEL_DISK={{disk}} {{ if seed == "" { "" } else { "IMAP_MODEL_SEED=" + seed } }} cargo test -p pillarbox-tests --test imap_model -- --nocapture
