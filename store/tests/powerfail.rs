@@ -17,6 +17,7 @@ use std::process::{Command, Stdio};
 use bytes::Bytes;
 use common::*;
 use pillarbox_core::mailbox::*;
+use pillarbox_core::message::TextKey;
 use pillarbox_core::ops::*;
 use pillarbox_core::{Random, Seed};
 use pillarbox_store::DiskStore;
@@ -137,11 +138,20 @@ fn filed(node: &Node, store: &DiskStore, account: AccountId) -> Vec<usize> {
         let selected = select(node, store, account, mailbox.name.as_str(), true);
         let entries = entries(node, store, account, selected.mailbox);
         assert!(entries.iter().map(|entry| entry.uid).eq(selected.uids.iter()));
+        let mut wanted = UidSet::default();
         for entry in entries {
             let read = Request::Read { entry: entry.entry, offset: 0, len: usize::MAX };
             let Response::Bytes(bytes) = request(node, store, account, read) else { panic!("unreadable") };
-            found.push(number(&bytes));
+            let number = number(&bytes);
+            if number.to_string().starts_with("100") {
+                wanted.insert(entry.uid, entry.uid);
+            }
+            found.push(number);
         }
+        // Whatever is left of the index.
+        let keys = [TextKey::Text("message 100".to_owned())].into();
+        let search = Request::Search { mailbox: selected.mailbox, uids: UidSet::run(1, u32::MAX), keys };
+        assert_eq!(request(node, store, account, search), Response::Found { found: vec![wanted], next: None });
     }
     found
 }
@@ -245,6 +255,7 @@ fn work(dir: &Path) {
         }
     }
     // Idle, until space has been given back: the tidying is part of the picture.
+    _ = store.wait_for_search_index(std::time::Duration::from_secs(60));
     let (full, begun) = (folder_size(dir), std::time::Instant::now());
     while folder_size(dir) >= full && begun.elapsed() < std::time::Duration::from_secs(5) {
         std::thread::yield_now();
