@@ -110,6 +110,11 @@ impl Bell {
         self.lock().closed
     }
 
+    /// How many commits there were.
+    pub(super) fn commits(&self) -> u64 {
+        self.lock().commits
+    }
+
     /// How many commits there were, and how many messages they took away since this was last asked.
     pub(super) fn hear(&self) -> (u64, u64) {
         let mut state = self.lock();

@@ -34,6 +34,8 @@ const REST: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(30);
 /// How long it rests when it has found none.
 const LONG_PAUSE: Duration = Duration::from_secs(3600);
+/// How much longer than a batch took it rests behind it, while mail comes in.
+const PATIENCE: u32 = 4;
 /// How often it says how far it is.
 const PROGRESS: Duration = Duration::from_secs(15);
 /// Free octets that it leaves to the mail, beside those that the store keeps for itself.
@@ -130,7 +132,12 @@ impl Follower<'_> {
             if self.shared.index.is_closed() || self.shared.index.is_broken() || !self.has_room() {
                 return Ok(false);
             }
+            let (batch, commits) = (Instant::now(), self.shared.index.commits());
             taken += self.take_in(file, &ids)?;
+            if self.shared.index.commits() != commits {
+                // Mail comes in just now, and the disk is one.
+                self.shared.index.rest(batch.elapsed() * PATIENCE, true);
+            }
             if told.elapsed() >= PROGRESS {
                 told = Instant::now();
                 tracing::info!(messages = taken, "the search index catches up");
