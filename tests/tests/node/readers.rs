@@ -17,7 +17,7 @@ const NOTHING: Holdings = Holdings { inline_bytes: 0, ops: 0, attempts: 0, watch
 /// A reader who has logged in.
 fn reader(world: &mut World, machine: usize, name: &str) -> ClientId {
     let client = world.connect(machine, 143);
-    assert!(world.heard(client).starts_with("* OK [CAPABILITY IMAP4rev1 "));
+    assert!(world.heard(client).starts_with("* OK [CAPABILITY IMAP4rev2 IMAP4rev1 "));
     world.say(client, &format!("a LOGIN {name} {name}"), "a OK ");
     client
 }

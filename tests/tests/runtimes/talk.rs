@@ -70,7 +70,7 @@ impl Talk {
     /// A reader who has INBOX open; the password is the name.
     pub(crate) fn reader(to: SocketAddr, name: &str) -> Self {
         let mut talk = Self::connect(to);
-        talk.reply("* OK [CAPABILITY IMAP4rev1 ");
+        talk.reply("* OK [CAPABILITY IMAP4rev2 IMAP4rev1 ");
         talk.imap(&format!("LOGIN {name} {name}"));
         talk.imap("SELECT INBOX");
         talk
