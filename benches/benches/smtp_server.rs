@@ -1,4 +1,5 @@
-//! The SMTP server machine: one pipelined transaction of 4 KiB and of 1 MiB, with a host that takes everything at once.
+//! The SMTP server machine: one pipelined transaction of 4 KiB and of 1 MiB, with a host that takes everything at once. And
+//! what a node does besides: it makes the structure of the message.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::sync::Arc;
 use bytes::{Buf as _, BytesMut};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pillarbox_benches::{Counting, cost, report};
+use pillarbox_core::message::StructureParser;
 use pillarbox_core::session::{Answer as _, Session as _, Step};
 use pillarbox_core::smtp::server::{
     Action, ChunkAnswer, CommitAnswer, Config, Limits, Peer, RecipientAnswer, Server, Service,
@@ -32,7 +34,28 @@ fn smtp_server(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, smtp_server);
+fn structure(c: &mut Criterion) {
+    for (name, size) in [("4 KiB", 4 * 1024), ("1 MiB", 1024 * 1024)] {
+        for (how, message) in [("plain", message(size)), ("multipart", multipart(size))] {
+            let name = format!("structure/{how} {name}");
+            let pieces: Vec<_> = message.chunks(READ).collect();
+            report(&name, message.len(), cost(2_000_000 / message.len() as u32 + 100, || make(&pieces)));
+            let mut group = c.benchmark_group("structure");
+            group.throughput(Throughput::Bytes(message.len() as u64));
+            group.bench_function(name, |b| b.iter(|| make(black_box(&pieces))));
+            group.finish();
+        }
+    }
+}
+
+/// Makes the structure of a message that comes in pieces, as it is kept.
+fn make(pieces: &[&[u8]]) {
+    let mut parser = StructureParser::new();
+    pieces.iter().for_each(|piece| parser.feed(piece));
+    black_box(parser.finish().encode());
+}
+
+criterion_group!(benches, smtp_server, structure);
 criterion_main!(benches);
 
 /// A session behind its EHLO, with what a host has around it.
@@ -101,6 +124,20 @@ fn message(size: usize) -> Vec<u8> {
         message.extend_from_slice(b"\r\n");
     }
     message
+}
+
+/// The same, with fields as mail has them, a text, and an attachment.
+fn multipart(size: usize) -> Vec<u8> {
+    let mut multipart = b"Received: from a.example\r\n\tby b.example; Sun, 22 Nov 2026 20:25:26 +0000\r\n\
+        From: Alice <alice@example.org>\r\nTo: Bob <bob@example.org>\r\nSubject: A bench\r\n\
+        Date: Sun, 22 Nov 2026 20:25:26 +0000\r\nMessage-ID: <1@example.org>\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/mixed; boundary=\"----=_Part_0815\"\r\n\r\n------=_Part_0815\r\n\
+        Content-Type: text/plain; charset=utf-8\r\n\r\nHello\r\n------=_Part_0815\r\n\
+        Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        .to_vec();
+    multipart.extend(message(size.saturating_sub(multipart.len())));
+    multipart.extend_from_slice(b"------=_Part_0815--\r\n");
+    multipart
 }
 
 fn envelope() -> Vec<u8> {

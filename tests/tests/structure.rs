@@ -57,6 +57,24 @@ fn a_simple_message() {
     assert_eq!(copy.body(), structure.body());
 }
 
+/// What a submission lacks is put before it (RFC 6409 §8), and counts as its own.
+#[test]
+fn fields_that_were_put_before_a_message() {
+    let message =
+        b"Subject: x\r\nMessage-ID: <its@own>\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nHello\r\n";
+    let before = b"Received: from x\r\n\tby y\r\nDate: today\r\nMessage-ID: <a@b>\r\nContent-Type: image/gif\r\n";
+    let whole = parse(&[&before[..], message].concat());
+    let behind = parse(message).behind(before);
+    assert_eq!(behind.field(FieldName::Date), Some(&b"today"[..]));
+    assert_eq!(behind.field(FieldName::MessageId), Some(&b"<its@own>"[..]));
+    assert_eq!(behind.envelope().date, whole.envelope().date);
+    assert_eq!(Structure::decode(&behind.encode()), Ok(behind.clone()));
+    assert_eq!(behind.body(), parse(message).body());
+    assert_eq!(behind.size(), message.len() as u64);
+    assert_eq!(parse(b"no header\r\n").behind(before).field(FieldName::MessageId), Some(&b"<a@b>"[..]));
+    assert_eq!(parse(message).behind(b""), parse(message));
+}
+
 /// RFC 2046 §5.1.1.
 #[test]
 fn a_multipart_with_implicit_and_explicit_types() {

@@ -17,6 +17,7 @@ mod parser;
 mod search;
 mod structure;
 mod text;
+mod thread;
 mod transfer;
 mod words;
 
@@ -31,4 +32,5 @@ pub use parser::StructureParser;
 pub use search::{Matcher, TextKey};
 pub use structure::{FieldName, Kind, Part, Structure};
 pub use text::{Place, TextReader, Told};
+pub use thread::base_subject;
 pub use transfer::{Decoder, LineEnds, Undecodable};

@@ -1,7 +1,7 @@
 //! Makes the structure of a message while its octets pass (RFC 5322, RFC 2046).
 //!
-//! It goes line by line and keeps none of them: of a line in a body it looks at as many octets as a delimiter has, of
-//! a header it keeps the fields that a [`Structure`] holds. Nothing is an error: a message is what it is.
+//! It goes line by line and keeps none of them: of a body it looks at lines that begin like a delimiter, at as many
+//! octets as that has; of a header it keeps the fields that a [`Structure`] holds. Nothing is an error: a message is what it is.
 
 use alloc::vec::Vec;
 
@@ -152,10 +152,12 @@ impl StructureParser {
 
     /// Reads the next piece.
     pub fn feed(&mut self, piece: &[u8]) {
-        let mut begin = 0;
-        for lf in memchr::memchr_iter(b'\n', piece) {
-            let before = if lf == 0 { self.last } else { piece[lf - 1] };
-            let line = &piece[begin..=lf];
+        let mut rest = piece;
+        while !rest.is_empty() {
+            rest = &rest[self.pass(rest)..];
+            let Some(lf) = memchr::memchr(b'\n', rest) else { break };
+            let before = if lf == 0 { self.last } else { rest[lf - 1] };
+            let (line, behind) = rest.split_at(lf + 1);
             let octets = self.line_octets + line.len() as u64;
             let ending = if octets > 1 && before == b'\r' { 2 } else { 1 };
             if self.line_octets == 0 {
@@ -168,9 +170,9 @@ impl StructureParser {
                 self.line.clear();
                 self.line_octets = 0;
             }
-            begin = lf + 1;
+            rest = behind;
         }
-        self.hold(&piece[begin..]);
+        self.hold(rest);
         self.last = piece.last().copied().unwrap_or(self.last);
     }
 
@@ -186,6 +188,25 @@ impl StructureParser {
         }
         self.close(0, self.offset);
         Structure { parts: self.parts, fields: self.fields, texts: Bytes::from(self.texts), prefix: 0 }
+    }
+
+    /// Counts the lines of a body up to the next one that may be a delimiter; says how many octets they have.
+    fn pass(&mut self, rest: &[u8]) -> usize {
+        if self.at != At::Body || self.line_octets > 0 {
+            return 0;
+        }
+        let last = match self.open.iter().any(|open| open.boundary.is_some()) {
+            true if rest.starts_with(b"--") => None,
+            true => memchr::memmem::find(rest, b"\n--").or_else(|| memchr::memrchr(b'\n', rest)),
+            false => memchr::memrchr(b'\n', rest),
+        };
+        let Some(last) = last else { return 0 };
+        let lines = &rest[..=last];
+        let line = &lines[memchr::memrchr(b'\n', &lines[..last]).map_or(0, |lf| lf + 1)..];
+        self.before = (line.len() as u64, if line.ends_with(b"\r\n") { 2 } else { 1 });
+        self.offset += lines.len() as u64;
+        self.lines += memchr::memchr_iter(b'\n', lines).count() as u64;
+        lines.len()
     }
 
     /// How much of a line is looked at.

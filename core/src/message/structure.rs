@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::addresses::addresses;
 use super::media::{self, Media};
+use super::parser::StructureParser;
 use crate::imap::types::{Address, BodyKind, BodyPart, Envelope, Section, SectionText};
 
 /// What a [`StructureParser`](super::StructureParser) found in a message. Computed once, over the message as it was
@@ -150,6 +151,24 @@ impl Structure {
         self
     }
 
+    /// With the fields that were put before the message, as far as it has none of their names: the Date and the Message-ID
+    /// of a submission (RFC 6409 §8). Its offsets stay what they are.
+    #[must_use]
+    pub fn behind(mut self, header: &[u8]) -> Self {
+        if header.is_empty() {
+            return self;
+        }
+        let mut parser = StructureParser::new();
+        parser.feed(header);
+        let before = parser.finish();
+        for field in &before.fields[before.parts[0].fields.clone()] {
+            if !field.name.is_mime() && self.field(field.name).is_none() {
+                self.add(field.name, &before.texts[field.value.clone()]);
+            }
+        }
+        self
+    }
+
     /// How many parts there are, the message itself included; never none.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -249,6 +268,21 @@ impl Structure {
     pub fn encoding(&self, part: usize) -> &[u8] {
         let value = self.values(part, FieldName::ContentTransferEncoding).next();
         value.and_then(|value| media::token(&self.texts[value])).unwrap_or(b"7BIT")
+    }
+
+    /// Adds a field behind those of the message's header. The fields of its parts move: they stand in their order.
+    fn add(&mut self, name: FieldName, value: &[u8]) {
+        let at = self.parts[0].fields.end;
+        let start = self.fields[..at].last().map_or(0, |field| field.value.end);
+        self.texts = [&self.texts[..start], value, &self.texts[start..]].concat().into();
+        for field in &mut self.fields[at..] {
+            field.value = field.value.start + value.len()..field.value.end + value.len();
+        }
+        self.fields.insert(at, Field { name, value: start..start + value.len() });
+        self.parts[0].fields.end += 1;
+        for part in &mut self.parts[1..] {
+            part.fields = part.fields.start + 1..part.fields.end + 1;
+        }
     }
 
     fn child(&self, parent: usize, number: u32) -> Option<usize> {

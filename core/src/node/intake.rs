@@ -1,6 +1,7 @@
 //! The body of a message that comes in: a small one is kept, under a node-wide budget; a large one is staged into the
-//! store as it arrives.
+//! store as it arrives. Either way its structure is made while it passes.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 
@@ -8,7 +9,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::asked;
 use super::shared::Shared;
-use crate::ops::{Body, StageId, StageOp, StageReply, StoreOp};
+use crate::message::{Structure, StructureParser};
+use crate::ops::{Body, NewBody, StageId, StageOp, StageReply, StoreOp};
 use crate::ticket::Ticket;
 
 /// Bytes below which a chunk is joined to its neighbours: for each a place of its own would weigh more than it does.
@@ -21,8 +23,16 @@ pub(super) trait Verdict: Clone {
 }
 
 /// A body on its way in, of a session that is told `A` of each chunk.
+#[derive(Debug)]
+pub(super) struct Intake<A> {
+    place: Place<A>,
+    /// What is known of its structure; none before its first octet, since many bodies never come.
+    parser: Option<Box<StructureParser>>,
+}
+
+/// Where a body is, as far as it has come.
 #[derive(Debug, Default)]
-pub(super) enum Intake<A> {
+enum Place<A> {
     /// Nothing came yet.
     #[default]
     Empty,
@@ -55,10 +65,60 @@ pub(super) enum Question<A> {
 /// What a session is to be told of its chunks.
 pub(super) type Verdicts<A> = Vec<(Ticket<A>, A)>;
 
+impl<A> Default for Intake<A> {
+    fn default() -> Self {
+        Self { place: Place::Empty, parser: None }
+    }
+}
+
 impl<A: Verdict> Intake<A> {
+    /// One of which nothing is taken; the session is told why.
+    pub(super) fn refused(verdict: A) -> Self {
+        Self { place: Place::Failed(verdict), parser: None }
+    }
+
     /// Takes a chunk. Returns its verdict where it is clear at once, with its ticket. `asker` is whoever hears the
     /// store's replies, and hands them to [`stored`].
     pub(super) fn chunk(
+        &mut self,
+        shared: &mut Shared,
+        asker: impl Fn(Question<A>) -> asked::Question,
+        ticket: Ticket<A>,
+        bytes: Bytes,
+    ) -> Option<(Ticket<A>, A)> {
+        if !matches!(self.place, Place::Failed(_)) {
+            self.parser.get_or_insert_default().feed(&bytes);
+        }
+        self.place.chunk(shared, asker, ticket, bytes)
+    }
+
+    /// It is, or will be, in a stage.
+    pub(super) fn is_staged(&self) -> bool {
+        matches!(self.place, Place::Opening(_) | Place::Staged(_))
+    }
+
+    /// The whole body with its structure, for the commit, and the bytes that it is charged with until the commit is
+    /// answered. `before` is what this hop puts in front of every copy of it.
+    ///
+    /// # Errors
+    /// Why it cannot be stored; `None` when a stage is still opening. A session asks for the commit only when all its
+    /// chunks are answered, so that is a bug.
+    pub(super) fn finish(self, before: &[u8]) -> Result<(NewBody, usize), Option<A>> {
+        let (body, charged) = self.place.finish()?;
+        let structure = self.parser.unwrap_or_default().finish().behind(before).encode();
+        // Whoever asks for a structure that was not kept makes it anew.
+        let structure = if structure.len() > Structure::MAX_ENCODED { Bytes::new() } else { structure };
+        Ok((NewBody { body, structure }, charged))
+    }
+
+    /// Gives back what is held. A stage that is still opening is given back when it comes.
+    pub(super) fn discard(self, shared: &mut Shared) {
+        self.place.discard(shared);
+    }
+}
+
+impl<A: Verdict> Place<A> {
+    fn chunk(
         &mut self,
         shared: &mut Shared,
         asker: impl Fn(Question<A>) -> asked::Question,
@@ -101,17 +161,7 @@ impl<A: Verdict> Intake<A> {
         }
     }
 
-    /// It is, or will be, in a stage.
-    pub(super) fn is_staged(&self) -> bool {
-        matches!(self, Self::Opening(_) | Self::Staged(_))
-    }
-
-    /// The whole body, for the commit, and the bytes that it is charged with until the commit is answered.
-    ///
-    /// # Errors
-    /// Why it cannot be stored; `None` when a stage is still opening. A session asks for the commit only when all its
-    /// chunks are answered, so that is a bug.
-    pub(super) fn finish(self) -> Result<(Body, usize), Option<A>> {
+    fn finish(self) -> Result<(Body, usize), Option<A>> {
         match self {
             Self::Empty => Ok((Body::Inline(Vec::new()), 0)),
             Self::Inline { mut chunks, mut tail, charged } => {
@@ -124,8 +174,7 @@ impl<A: Verdict> Intake<A> {
         }
     }
 
-    /// Gives back what is held. A stage that is still opening is given back when it comes.
-    pub(super) fn discard(self, shared: &mut Shared) {
+    fn discard(self, shared: &mut Shared) {
         match self {
             Self::Inline { charged, .. } => shared.discharge(charged),
             Self::Staged(stage) => shared.drop_stage(stage),
@@ -166,20 +215,21 @@ pub(super) fn stored<A: Verdict>(
 ) -> Verdicts<A> {
     match (question, reply) {
         (Question::Open, Ok(StageReply::Opened(stage))) => {
-            if !body.is_some_and(|body| body.opened(shared, asker, stage)) {
+            if !body.is_some_and(|body| body.place.opened(shared, asker, stage)) {
                 shared.drop_stage(stage);
             }
             Vec::new()
         }
         (Question::Open, Ok(_)) => Vec::new(),
         (Question::Open, Err(refusal)) => {
-            let waiting = body.map(|body| body.fail(shared, refusal.clone())).unwrap_or_default();
+            let waiting = body.map(|body| body.place.fail(shared, refusal.clone())).unwrap_or_default();
             waiting.into_iter().map(|ticket| (ticket, refusal.clone())).collect()
         }
         (Question::Append { ticket, .. }, Ok(_)) => ticket.into_iter().map(|ticket| (ticket, A::TAKEN)).collect(),
         (Question::Append { stage, ticket }, Err(refusal)) => {
-            if let Some(body) = body.filter(|body| matches!(body, Intake::Staged(current) if *current == stage)) {
-                body.fail(shared, refusal.clone());
+            let place = body.map(|body| &mut body.place);
+            if let Some(place) = place.filter(|place| matches!(place, Place::Staged(current) if *current == stage)) {
+                place.fail(shared, refusal.clone());
             }
             ticket.into_iter().map(|ticket| (ticket, refusal.clone())).collect()
         }

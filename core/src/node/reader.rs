@@ -116,7 +116,7 @@ impl Reader {
         if self.bodies.len() <= message {
             let staged = self.bodies.iter().filter(|body| body.is_staged()).count();
             let crowded = staged >= shared.config.limits.staged_bodies;
-            let body = || if crowded { Intake::Failed(ChunkAnswer::TooMany) } else { Intake::Empty };
+            let body = || if crowded { Intake::refused(ChunkAnswer::TooMany) } else { Intake::default() };
             self.bodies.resize_with(message + 1, body);
         }
         let asker = asker(self.conn, self.over + message as u64);
@@ -129,13 +129,13 @@ impl Reader {
     fn finish(&mut self, shared: &mut Shared) -> Result<(Vec<NewBody>, Given), ChunkAnswer> {
         let (mut bodies, mut given, mut failed) = (Vec::new(), Given::default(), None);
         for body in self.take_bodies() {
-            match body.finish() {
-                Ok((body, charged)) => {
+            match body.finish(&[]) {
+                Ok((new, charged)) => {
                     given.charged += charged;
-                    if let Body::Staged(stage) = &body {
+                    if let Body::Staged(stage) = &new.body {
                         given.stages.push(*stage);
                     }
-                    bodies.push(NewBody { body, structure: Bytes::new() });
+                    bodies.push(new);
                 }
                 Err(why) => failed = Some(why.unwrap_or(ChunkAnswer::Unavailable)),
             }

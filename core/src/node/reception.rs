@@ -14,8 +14,8 @@ use super::shared::Shared;
 use super::{ConnId, Event, asked, replies, resolve};
 use crate::channel::Channel;
 use crate::ops::{
-    Accept, Accepted, AccountId, AccountOp, AccountReply, Body, Delivery, Destination, NewRow, Resolution, StageId,
-    StageReply, StoreError, StoreOp, StoreReply,
+    Accept, Accepted, AccountId, AccountOp, AccountReply, Body, Delivery, Destination, NewBody, NewRow, Resolution,
+    StageId, StageReply, StoreError, StoreOp, StoreReply,
 };
 use crate::router::{Place, verdict};
 use crate::session::Answer as _;
@@ -130,7 +130,7 @@ impl Reception {
         if self.transaction.as_ref().is_none_or(|receiving| receiving.id != id) {
             self.discard(shared);
         }
-        self.transaction.get_or_insert_with(|| Receiving { id, recipients: BTreeMap::new(), body: Intake::Empty })
+        self.transaction.get_or_insert_with(|| Receiving { id, recipients: BTreeMap::new(), body: Intake::default() })
     }
 
     fn recipient(
@@ -176,10 +176,11 @@ impl Reception {
             return self.answer(ticket, CommitAnswer::Refused(replies::STORE_TROUBLE.reply()));
         };
         let (deliveries, rows) = address(shared, wall, &transaction, recipients);
-        let (body, charged) = match receiving.body.finish() {
+        let (NewBody { body, structure }, charged) = match receiving.body.finish(&transaction.trace) {
             Ok(body) => body,
             Err(why) => return self.answer(ticket, CommitAnswer::Refused(refusal(why))),
         };
+        let stays = !deliveries.is_empty() || rows.iter().any(|row| row.destination == Destination::Local);
         let stage = match body {
             Body::Staged(stage) => Some(stage),
             _ => None,
@@ -196,7 +197,8 @@ impl Reception {
         };
         let accept = Accept {
             body,
-            structure: Bytes::new(),
+            // Whoever takes the message on looks into it himself.
+            structure: if stays { structure } else { Bytes::new() },
             received: wall,
             reverse_path: transaction.reverse_path,
             smtputf8: transaction.smtputf8,

@@ -19,6 +19,7 @@ use core::mem;
 use bytes::Bytes;
 
 use super::{AttemptEnd, Config, Event, Failure, RowResult, Said, dsn, schedule};
+use crate::message::StructureParser;
 use crate::ops::{Accept, Accepted, Attempted, Body, Destination, LeaseEpoch, NewRow, QueueRow, RowId, Settle};
 use crate::router::Routes;
 use crate::seed::Random;
@@ -386,21 +387,20 @@ impl Batch {
                 .collect::<Vec<_>>(),
         };
         let body = report.write(context.now, context.random);
+        let destination = context.routes.destination(reverse_path);
+        let mut parser = StructureParser::new();
+        parser.feed(&body);
+        let stays = destination == Destination::Local;
         Some(Accept {
             body: Body::Inline([body].into()),
-            structure: Bytes::new(),
+            structure: if stays { parser.finish().encode() } else { Bytes::new() },
             received: context.now,
             reverse_path: None,
             smtputf8: !reverse_path.is_ascii(),
             eight_bit: !reverse_path.is_ascii(),
             deliveries: Vec::new(),
-            rows: [NewRow {
-                recipient: reverse_path.clone(),
-                destination: context.routes.destination(reverse_path),
-                prefix: Bytes::new(),
-                due: context.now,
-            }]
-            .into(),
+            rows: [NewRow { recipient: reverse_path.clone(), destination, prefix: Bytes::new(), due: context.now }]
+                .into(),
             expires: context.now.after(context.config.expire_after),
         })
     }
