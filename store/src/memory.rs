@@ -16,7 +16,8 @@ use pillarbox_core::mailbox::{FlagSet, MailboxName, ModSeq, UidSet};
 use pillarbox_core::ops::{
     Accept, Accepted, AccountId, AccountOp, AccountReply, Attempted, BlobId, Body, Busy, Destination, EmailId, EntryId,
     Id, LeaseEpoch, MailboxId, MaildropEntry, MaildropOp, MaildropReply, NewRow, Notice, QueueOp, QueueReply, QueueRow,
-    RowId, RowState, Settle, Sink, StageId, StageOp, StageReply, Store, StoreError, StoreOp, StoreReply, Token,
+    RowId, RowState, Settle, Sink, StageId, StageOp, StageReply, Store, StoreError, StoreOp, StoreReply, ThreadId,
+    Token,
 };
 use pillarbox_core::smtp::Address;
 use pillarbox_core::{Secret, Wall};
@@ -118,6 +119,10 @@ struct State {
     /// Names of deleted mailboxes with others below them.
     noselect: BTreeSet<(AccountId, MailboxName)>,
     subscriptions: BTreeSet<(AccountId, MailboxName)>,
+    /// The conversation that each key of a message stands for; see [`Structure::thread_keys`].
+    ///
+    /// [`Structure::thread_keys`]: pillarbox_core::message::Structure::thread_keys
+    threads: BTreeMap<(AccountId, u64), ThreadId>,
     /// Each row and its body.
     rows: BTreeMap<RowId, (QueueRow, Content)>,
     stages: BTreeMap<StageId, BytesMut>,

@@ -67,6 +67,10 @@ fn a_store_of_the_first_version() {
     let StoreReply::Queue(QueueReply::Rows(rows)) = node.ask(&*store, StoreOp::Queue(list)) else { panic!("no rows") };
     assert_eq!(rows.len(), 1);
 
+    let usage = |account| request(&node, &*store, account, Request::Usage);
+    assert_eq!(usage(alice), Response::Usage { messages: 4, octets: 4 * size });
+    assert_eq!(usage(empty), Response::Usage { messages: 0, octets: 0 });
+
     // And on it goes.
     accepted(node.ask(&*store, deliver(alice, "new")));
     let created = request(&node, &*store, alice, Request::Create { name: name("a"), special_use: None });
@@ -84,8 +88,12 @@ fn a_store_of_the_first_version() {
 }
 
 fn empty_all(node: &Node, store: &dyn Store, accounts: [AccountId; 2]) {
+    let mut moved = true;
     for account in accounts {
         empty(node, store, account);
         assert_eq!(select(node, store, account, "INBOX", true).counters.octets, 0);
+        let Response::Usage { messages, octets } = request(node, store, account, Request::Usage) else { panic!() };
+        assert_eq!((messages > 0, octets > 0), (moved, moved), "what was moved elsewhere counts");
+        moved = false;
     }
 }

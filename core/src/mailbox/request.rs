@@ -27,6 +27,8 @@ pub const SEARCH_OCTETS: u64 = 16 << 20;
 pub enum Request {
     /// All mailboxes and subscriptions, in the order of their names. Answer: [`Response::Mailboxes`].
     List,
+    /// What all mailboxes of the account hold together. Answer: [`Response::Usage`], `NoMailbox` (there is no such account).
+    Usage,
     /// Makes a mailbox, and those above it that are missing. Answer: `Made`, `Exists`, `TooMany`, `Forbidden` (another
     /// mailbox is for this already), `NoMailbox` (there is no such account).
     Create {
@@ -198,6 +200,13 @@ pub enum FlagMode {
 pub enum Response {
     /// To `List`.
     Mailboxes(Arc<[Mailbox]>),
+    /// To `Usage`. A message that is filed twice counts twice, although its octets are kept once.
+    Usage {
+        /// Messages.
+        messages: u64,
+        /// Octets of all of them.
+        octets: u64,
+    },
     /// To `Create`.
     Made(MailboxId),
     /// To `Select`.
@@ -311,6 +320,7 @@ impl Request {
     pub fn is_change(&self) -> bool {
         match self {
             Self::List
+            | Self::Usage
             | Self::Select { .. }
             | Self::Entries { .. }
             | Self::Read { .. }

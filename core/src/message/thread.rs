@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::fold::fold;
 use super::structure::{FieldName, Structure};
+use super::words::Words;
 
 impl Structure {
     /// Messages by which a message is known: itself, the one that it replies to, the last ones of its References and
@@ -63,7 +64,10 @@ const MAX_ID: usize = 998;
 
 /// The base subject of a field's value.
 fn subject(value: &[u8]) -> String {
-    base_subject(&String::from_utf8_lossy(&value[..value.len().min(MAX_SUBJECT)]))
+    let (mut words, mut text) = (Words::default(), String::new());
+    words.feed(&value[..value.len().min(MAX_SUBJECT)], &mut |more| text.push_str(more));
+    words.finish(&mut |more| text.push_str(more));
+    base_subject(&text)
 }
 
 /// Takes `re:`, `fwd:` and `[any]` away from the beginning: steps 3 to 5.
@@ -165,6 +169,10 @@ mod tests {
         assert_eq!((folded.len(), folded[1]), (3, first[0]), "the nearest comes first");
         let other = keys("Message-ID: <2@x>\r\nIn-Reply-To: <1@x>\r\nSubject: Dinner\r\n\r\n");
         assert!(!other.contains(&first[0]), "another subject is another conversation");
+        let encoded = keys("Message-ID: <4@x>\r\nIn-Reply-To: <1@x>\r\nSubject: =?utf-8?q?AW:_?=\r\n =?utf-8?b?UmU6IEx1bmNo?=\r\n\r\n");
+        assert_ne!(encoded[1], first[0], "other languages have no say");
+        let encoded = keys("Message-ID: <4@x>\r\nIn-Reply-To: <1@x>\r\nSubject: =?utf-8?q?Re=3A_?=\r\n =?iso-8859-1?b?THVuY2g=?=\r\n\r\n");
+        assert_eq!(encoded[1], first[0]);
         assert_eq!(keys("Subject: Lunch\r\n\r\n"), []);
         assert_eq!(keys("Message-ID: none\r\nReferences: <\r\n\r\n"), []);
     }

@@ -66,6 +66,7 @@ fn add(tx: &mut Tx<'_>, address: &Address, verifier: &Verifier) -> Result<Accoun
             now.0
         ],
     )?;
+    tx.conn.execute("INSERT INTO usage VALUES (?1, 0, 0)", [blob(id)])?;
     mailbox::make(tx, AccountId(id), &MailboxName::inbox())?;
     Ok(AccountReply::Done)
 }
@@ -88,6 +89,7 @@ fn remove(tx: &mut Tx<'_>, address: &Address) -> Result<AccountReply, Fail> {
         .optional()?;
     let Some(account) = account else { return Ok(AccountReply::NotFound) };
     mailbox::remove_all(tx, AccountId(Id::from_bytes(account)))?;
+    tx.conn.execute("DELETE FROM usage WHERE account = ?1", [account])?;
     Ok(AccountReply::Done)
 }
 

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::engine::{Effects, Fail, Source, Tx};
 use super::schema::blob;
-use super::{mailbox, rows};
+use super::{mailbox, rows, threads};
 
 /// The largest UID: RFC 3501 §2.3.1.1 gives it 32 bits.
 const MAX_UID: u32 = u32::MAX;
@@ -18,10 +18,14 @@ const MAX_UID: u32 = u32::MAX;
 pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept, source: &Source) -> Result<Accepted, Fail> {
     let nobody = accept.deliveries.is_empty() && accept.rows.is_empty();
     let Some(found) = locate(tx, source, nobody)? else { return Ok(Accepted::default()) };
+    let keys = match accept.deliveries.is_empty() {
+        true => Vec::new(),
+        false => thread_keys(tx.conn, &found, source, &accept.structure)?,
+    };
     let mut accepted = Accepted::default();
     let mut failed = Vec::new();
     for delivery in &accept.deliveries {
-        let email = deliver(tx, accept, delivery, &found)?;
+        let email = deliver(tx, accept, delivery, &found, &keys)?;
         if email.is_none() {
             failed.push(NewRow {
                 recipient: delivery.recipient.clone(),
@@ -51,7 +55,8 @@ pub(super) fn new_email(
     source: &Source,
 ) -> Result<([u8; 16], u64), Fail> {
     let found = locate(tx, source, false)?.ok_or(Fail::Op(StoreError::Unknown))?;
-    let email = insert_email(tx, account, received, &[], &found)?;
+    let keys = thread_keys(tx.conn, &found, source, &new.structure)?;
+    let email = insert_email(tx, account, received, &[], &found, &keys)?;
     keep(tx, &found, source, &new.structure, 1)?;
     Ok((blob(email), found.size))
 }
@@ -59,12 +64,13 @@ pub(super) fn new_email(
 /// An email is filed in one place less; in none, it is gone.
 pub(super) fn release_email(conn: &Connection, effects: &mut Effects, email: [u8; 16]) -> rusqlite::Result<()> {
     let last = conn
-        .prepare_cached("DELETE FROM emails WHERE id = ?1 AND entries = 1 RETURNING blob")?
-        .query_row([email], |row| row.get::<_, [u8; 16]>(0))
+        .prepare_cached("DELETE FROM emails WHERE id = ?1 AND entries = 1 RETURNING blob, account, thread_keys")?
+        .query_row([email], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?)))
         .optional()?;
     match last {
-        Some(body) => {
+        Some((body, account, keys)) => {
             effects.gone_emails += 1;
+            threads::leave(conn, account, &keys)?;
             release_blob(conn, effects, body)
         }
         None => {
@@ -143,7 +149,13 @@ fn locate(tx: &mut Tx<'_>, source: &Source, nobody: bool) -> Result<Option<Found
 }
 
 /// Files the message in one INBOX; `None` when the account is gone.
-fn deliver(tx: &mut Tx<'_>, accept: &Accept, delivery: &Delivery, found: &Found) -> Result<Option<EmailId>, Fail> {
+fn deliver(
+    tx: &mut Tx<'_>,
+    accept: &Accept,
+    delivery: &Delivery,
+    found: &Found,
+    keys: &[u64],
+) -> Result<Option<EmailId>, Fail> {
     let AccountId(account) = delivery.account;
     let size = (found.size + delivery.prefix.len() as u64).cast_signed();
     let place = tx
@@ -160,7 +172,7 @@ fn deliver(tx: &mut Tx<'_>, accept: &Accept, delivery: &Delivery, found: &Found)
         })
         .optional()?;
     let Some((mailbox, number, uid, modseq)) = place else { return Ok(None) };
-    let email = insert_email(tx, delivery.account, accept.received, &delivery.prefix, found)?;
+    let email = insert_email(tx, delivery.account, accept.received, &delivery.prefix, found, keys)?;
     let entry = tx.ids.next();
     tx.conn.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)")?.execute(params![
         number,
@@ -181,10 +193,12 @@ fn insert_email(
     received: Wall,
     prefix: &[u8],
     found: &Found,
+    keys: &[u64],
 ) -> rusqlite::Result<Id> {
-    let (email, thread) = (tx.ids.next(), tx.ids.next());
+    let (email, new) = (tx.ids.next(), tx.ids.next());
     tx.effects.new_emails += 1;
-    tx.conn.prepare_cached("INSERT INTO emails VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7)")?.execute(params![
+    let thread = threads::join(tx.conn, account, keys, new)?;
+    tx.conn.prepare_cached("INSERT INTO emails VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8)")?.execute(params![
         blob(email),
         blob(account.0),
         blob(thread),
@@ -192,8 +206,19 @@ fn insert_email(
         (found.size + prefix.len() as u64).cast_signed(),
         blob(found.blob),
         prefix,
+        threads::written(keys),
     ])?;
     Ok(email)
+}
+
+/// By which keys the message is known; a body that is shared keeps the structure that it has.
+fn thread_keys(conn: &Connection, found: &Found, source: &Source, structure: &[u8]) -> rusqlite::Result<Vec<u64>> {
+    if !matches!(source, Source::Row(_)) {
+        return Ok(threads::keys(structure));
+    }
+    let mut kept = conn.prepare_cached("SELECT structure FROM structures WHERE blob = ?1")?;
+    let kept = kept.query_row([blob(found.blob)], |row| Ok(threads::keys(row.get_ref(0)?.as_blob()?))).optional()?;
+    Ok(kept.unwrap_or_default())
 }
 
 /// Records the body, with those who name it and what was found in it.

@@ -41,6 +41,7 @@ mod schema;
 mod search;
 mod segment;
 mod stage;
+mod threads;
 
 use std::fmt;
 use std::fs::File;

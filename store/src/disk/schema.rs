@@ -15,7 +15,8 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::mailbox::fill_view;
 
 /// Each step takes a database from the version that is its index to the next one. A released step never changes.
-const MIGRATIONS: &[Step] = &[Step { sql: FIRST, fill: None }, Step { sql: SECOND, fill: Some(fill_views) }];
+const MIGRATIONS: &[Step] =
+    &[Step { sql: FIRST, fill: None }, Step { sql: SECOND, fill: Some(fill_views) }, Step { sql: THIRD, fill: None }];
 
 /// A step from one version to the next.
 struct Step {
@@ -238,6 +239,36 @@ CREATE TABLE subscriptions (account BLOB NOT NULL, name TEXT NOT NULL, PRIMARY K
 
 -- What was found in a body when it came.
 CREATE TABLE structures (blob BLOB PRIMARY KEY, structure BLOB NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+const THIRD: &str = "
+-- Conversations: by what messages are known that belong to one. Messages that came before are each one of their own.
+CREATE TABLE threads (
+    account BLOB NOT NULL,
+    key INTEGER NOT NULL,                -- of a message's id and a subject
+    thread BLOB NOT NULL,
+    emails INTEGER NOT NULL,             -- that have this key; at none it is gone
+    PRIMARY KEY (account, key)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE emails ADD COLUMN thread_keys BLOB NOT NULL DEFAULT x'';  -- 8 octets each, little-endian
+
+-- What all mailboxes of an account hold together.
+CREATE TABLE usage (account BLOB PRIMARY KEY, messages INTEGER NOT NULL, octets INTEGER NOT NULL)
+    STRICT, WITHOUT ROWID;
+INSERT INTO usage
+    SELECT a.id, coalesce(sum(b.messages), 0), coalesce(sum(b.octets), 0)
+    FROM accounts a LEFT JOIN mailboxes b ON b.account = a.id GROUP BY a.id;
+-- Whoever counts in a mailbox counts here.
+CREATE TRIGGER usage_changed AFTER UPDATE OF messages, octets ON mailboxes
+    WHEN new.messages != old.messages OR new.octets != old.octets
+    BEGIN
+        UPDATE usage SET messages = messages + new.messages - old.messages, octets = octets + new.octets - old.octets
+            WHERE account = new.account;
+    END;
+CREATE TRIGGER usage_gone AFTER DELETE ON mailboxes WHEN old.messages != 0
+    BEGIN
+        UPDATE usage SET messages = messages - old.messages, octets = octets - old.octets WHERE account = old.account;
+    END;
 ";
 
 /// Page cache of the writing connection, in KiB.

@@ -9,7 +9,7 @@ use pillarbox_core::mailbox::{
     Append, Change, Counters, Entry, FlagChange, FlagMode, FlagSet, Gone, HEADS_OCTETS, Keywords, MailboxName, ModSeq,
     PAGE, PAGE_OCTETS, Request, Response, SEARCH_OCTETS, Selected, SpecialUse, UidSet,
 };
-use pillarbox_core::message::{Needles, TextKey};
+use pillarbox_core::message::{Needles, Structure, TextKey};
 use pillarbox_core::ops::{AccountId, EmailId, EntryId, MailboxId, MailboxOp, NewBody, Sink, StoreError, ThreadId};
 
 use super::{Content, State, range};
@@ -48,6 +48,7 @@ pub(super) struct Message {
     pub(super) bytes: Bytes,
     prefix: u32,
     structure: Bytes,
+    thread_keys: Vec<u64>,
 }
 
 impl Mailbox {
@@ -208,6 +209,7 @@ impl State {
         }
         Ok(match request {
             Request::List => self.list(account),
+            Request::Usage => self.usage(account),
             Request::Create { name, special_use } => self.create(account, name, special_use, options),
             Request::Delete { name } => self.delete(account, &name),
             Request::Rename { from, to } => self.rename(account, &from, to, options),
@@ -312,7 +314,14 @@ impl State {
         if !self.mailboxes.get(&mailbox).is_some_and(|mailbox| mailbox.has_room(1)) {
             return None;
         }
-        let (email, thread, entry) = (EmailId(self.id()), ThreadId(self.id()), EntryId(self.id()));
+        let account = self.mailboxes.get(&mailbox)?.account;
+        let (email, new, entry) = (EmailId(self.id()), ThreadId(self.id()), EntryId(self.id()));
+        let structure = Structure::decode(&content.structure);
+        let thread_keys = structure.map(|structure| structure.thread_keys()).unwrap_or_default();
+        let thread = thread_keys.iter().find_map(|key| self.threads.get(&(account, *key)).copied()).unwrap_or(new);
+        for key in &thread_keys {
+            self.threads.entry((account, *key)).or_insert(thread);
+        }
         let message = Message {
             entry,
             email,
@@ -324,6 +333,7 @@ impl State {
             bytes: [prefix.as_ref(), content.body.as_ref()].concat().into(),
             prefix: prefix.len() as u32,
             structure: content.structure.clone(),
+            thread_keys,
         };
         Some((self.put(mailbox, message)?, email))
     }
@@ -348,6 +358,17 @@ impl State {
         }
         self.changed.insert(id, mailbox.change());
         mailbox.remember(gone, options.expunged_runs);
+        self.forget_threads();
+    }
+
+    /// A key is kept for as long as there is a message that has it.
+    fn forget_threads(&mut self) {
+        let mut left = BTreeSet::new();
+        for mailbox in self.mailboxes.values() {
+            let keys = mailbox.messages.values().flat_map(|message| &message.thread_keys);
+            left.extend(keys.map(|key| (mailbox.account, *key)));
+        }
+        self.threads.retain(|key, _| left.contains(key));
     }
 
     fn put(&mut self, id: MailboxId, message: Message) -> Option<u32> {
@@ -379,6 +400,14 @@ impl State {
             special_use: there.get(name).and_then(|(_, mailbox)| mailbox.special_use),
         });
         Response::Mailboxes(mailboxes.collect())
+    }
+
+    fn usage(&self, account: AccountId) -> Response {
+        let mine = self.mailboxes.values().filter(|mailbox| mailbox.account == account).map(Mailbox::counters);
+        let (messages, octets) = mine.fold((0, 0), |(messages, octets), counters| {
+            (messages + u64::from(counters.messages), octets + counters.octets)
+        });
+        Response::Usage { messages, octets }
     }
 
     fn create(
@@ -473,9 +502,10 @@ impl State {
             let old = &self.mailboxes[&inbox];
             (old.uid_next, old.highest_modseq, old.recent_from, old.keywords.clone(), old.messages.clone())
         };
-        self.take_out(inbox, &uids, options);
         let Some(mailbox) = self.mailboxes.get_mut(&new) else { return };
         (mailbox.uid_next, mailbox.highest_modseq, mailbox.recent_from, mailbox.keywords, mailbox.messages) = moved;
+        self.take_out(inbox, &uids, options);
+        let Some(mailbox) = self.mailboxes.get(&new) else { return };
         for (uid, message) in &mailbox.messages {
             self.places.insert(message.entry, (new, *uid));
         }
@@ -633,6 +663,7 @@ impl State {
         self.change(id);
         let Some(mailbox) = self.mailboxes.remove(&id) else { return };
         mailbox.messages.values().for_each(|message| _ = self.places.remove(&message.entry));
+        self.forget_threads();
     }
 
     /// Names of an account that are taken.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use pillarbox_core::Wall;
 use pillarbox_core::mailbox::*;
-use pillarbox_core::message::TextKey;
+use pillarbox_core::message::{StructureParser, TextKey};
 use pillarbox_core::ops::*;
 use pillarbox_store::MemoryStore;
 use proptest::collection::vec;
@@ -18,6 +18,7 @@ use crate::{Seen, octets, pick};
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
     List,
+    Usage,
     Create(usize, Option<SpecialUse>),
     Delete(usize),
     Rename(usize, usize),
@@ -70,6 +71,7 @@ pub(crate) fn asks() -> impl Strategy<Value = Ask> {
     let messages = vec((flags(), keywords(), proptest::option::of(0..99_i64), new), 0..4);
     prop_oneof![
         2 => Just(Ask::List),
+        3 => Just(Ask::Usage),
         5 => (name(), uses).prop_map(|(a, b)| Ask::Create(a, b)),
         2 => name().prop_map(Ask::Delete),
         3 => (name(), name()).prop_map(|(a, b)| Ask::Rename(a, b)),
@@ -120,6 +122,7 @@ impl Seen {
         let mut bodies = Vec::new();
         let request = match ask {
             Ask::List => Request::List,
+            Ask::Usage => Request::Usage,
             Ask::Create(i, special_use) => Request::Create { name: name(i), special_use },
             Ask::Delete(i) => Request::Delete { name: name(i) },
             Ask::Rename(from, to) => Request::Rename { from: name(from), to: name(to) },
@@ -153,12 +156,13 @@ impl Seen {
                 });
                 let messages = messages.collect();
                 for (number, (.., new)) in new.into_iter().enumerate().skip(usize::from(!all)) {
+                    let seed = if let New::Inline(len) = new { len } else { number };
                     let body = match new {
                         New::Inline(len) => inline(octets(number, len)),
                         New::Staged(i) => Body::Staged(pick(&self.stages, i)),
                         New::Row(i) => Body::Row(pick(&self.rows, i)),
                     };
-                    bodies.push(NewBody { body, structure: octets(number, 30 * number) });
+                    bodies.push(NewBody { body, structure: structure(seed) });
                 }
                 Request::Append { to: name(i), messages }
             }
@@ -247,7 +251,18 @@ impl Absent {
     }
 }
 
-/// Names of the structure of an accepted body.
+/// The structure of a body: of a message that names one or two others, out of a few; or nothing sound.
 pub(crate) fn structure(seed: usize) -> Bytes {
-    octets(seed, seed % 3 * 10)
+    if seed % 5 == 0 {
+        return octets(seed, seed % 3 * 10);
+    }
+    let (id, subject) = (seed % 13, ["Lunch", "Dinner"][seed / 2 % 2]);
+    let mut parser = StructureParser::new();
+    parser.feed(format!("Message-ID: <{id}@x>\r\nSubject: Re: {subject}\r\n").as_bytes());
+    parser.feed(b"References:");
+    for reference in (0..seed % 4).map(|n| seed / 3 * n % 11) {
+        parser.feed(format!(" <{reference}@x>").as_bytes());
+    }
+    parser.feed(b"\r\n\r\n");
+    parser.finish().encode()
 }

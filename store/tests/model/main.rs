@@ -7,9 +7,11 @@ mod common;
 mod mailbox;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::*;
+use pillarbox_core::mailbox::Request;
 use pillarbox_core::ops::*;
 use pillarbox_core::{Secret, Wall};
 use pillarbox_store::{DiskStore, MemoryStore};
@@ -206,6 +208,10 @@ fn beginning() -> Vec<Plan> {
 
 impl Seen {
     fn message(&self, plan: Message) -> Accept {
+        let seed = match &plan.body {
+            PlannedBody::Inline(pieces) => pieces.iter().sum(),
+            PlannedBody::Staged(_) | PlannedBody::Row(_) => plan.deliveries.len(),
+        };
         let body = match plan.body {
             PlannedBody::Inline(pieces) => {
                 Body::Inline(pieces.iter().enumerate().map(|(i, len)| octets(i, *len)).collect())
@@ -217,7 +223,7 @@ impl Seen {
         let rows = plan.rows.iter().map(|(to, due)| NewRow { destination: destination(*to), ..row("x.example", *due) });
         let reverse_path = (!plan.null).then(|| address("\"some one\"@elsewhere.example"));
         Accept {
-            structure: structure(plan.deliveries.len()),
+            structure: structure(seed),
             reverse_path,
             smtputf8: plan.null,
             ..message(body, deliveries, rows.collect())
@@ -343,15 +349,14 @@ fn is_ordered(op: &StoreOp) -> bool {
     match op {
         StoreOp::Accept(_) => true,
         StoreOp::Stage(_) => false,
-        StoreOp::Mailbox(op) => match &**op {
-            MailboxOp::Ask { request, .. } => request.is_change(),
+        StoreOp::Mailbox(ask) => match &**ask {
+            MailboxOp::Ask { request, .. } => request.is_change() && !buries(op),
             MailboxOp::Watch { .. } | MailboxOp::Unwatch { .. } => false,
         },
         StoreOp::Account(op) => matches!(
             op,
             AccountOp::Add { .. }
                 | AccountOp::SetPassword { .. }
-                | AccountOp::Remove { .. }
                 | AccountOp::SetAlias { .. }
                 | AccountOp::RemoveAlias { .. }
         ),
@@ -359,6 +364,26 @@ fn is_ordered(op: &StoreOp) -> bool {
         StoreOp::Queue(op) => {
             matches!(op, QueueOp::Lease { .. } | QueueOp::Settle(_) | QueueOp::Retry { .. } | QueueOp::Remove { .. })
         }
+    }
+}
+
+/// Whether messages are removed in the background behind it: on disk they may be known to conversations for longer.
+fn buries(op: &StoreOp) -> bool {
+    match op {
+        StoreOp::Mailbox(op) => matches!(&**op, MailboxOp::Ask { request: Request::Delete { .. }, .. }),
+        StoreOp::Account(op) => matches!(op, AccountOp::Remove { .. }),
+        _ => false,
+    }
+}
+
+/// Waits until nothing is left in the background.
+fn wait_until_buried(dir: &std::path::Path) {
+    let database = rusqlite::Connection::open(dir.join("pillarbox.db")).unwrap();
+    let left = || database.query_row("SELECT count(*) FROM graves", [], |row| row.get::<_, i64>(0)).unwrap();
+    let begun = Instant::now();
+    while left() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "messages are left");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -432,6 +457,9 @@ fn compare(plans: Vec<Plan>, depth: usize) -> Result<(), TestCaseError> {
                     true => {
                         let got = node.replies.wait(token);
                         prop_assert_eq!(theirs.rename(got), ours.rename(expected), "{:?}", op);
+                        if buries(&op) {
+                            wait_until_buried(dir.path());
+                        }
                     }
                 }
             }

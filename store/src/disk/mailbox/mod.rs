@@ -56,6 +56,7 @@ pub(super) fn apply(
         Request::Append { to, messages } => change::append(tx, account, to, messages, bodies, sources),
         // These never come here: see `Shared::submit`.
         Request::List
+        | Request::Usage
         | Request::Select { .. }
         | Request::Entries { .. }
         | Request::Read { .. }

@@ -27,6 +27,7 @@ pub(in crate::disk) fn answer(
 ) -> rusqlite::Result<Response> {
     match request {
         Request::List => list(conn, claims, account),
+        Request::Usage => usage(conn, account),
         Request::Select { name, peek } => select(conn, claims, account, name, *peek),
         Request::Entries { mailbox, uids, changed_since, structures } => {
             let tx = conn.unchecked_transaction()?;
@@ -68,6 +69,16 @@ fn list(conn: &Connection, claims: &Claims, account: AccountId) -> rusqlite::Res
         names.entry(subscribed.clone()).or_insert_with(|| bare(&subscribed)).subscribed = true;
     }
     Ok(Response::Mailboxes(names.into_values().collect()))
+}
+
+fn usage(conn: &Connection, account: AccountId) -> rusqlite::Result<Response> {
+    let usage = conn
+        .prepare_cached("SELECT messages, octets FROM usage WHERE account = ?1")?
+        .query_row([blob(account.0)], |row| {
+            Ok(Response::Usage { messages: unsigned(row, 0)?, octets: unsigned(row, 1)? })
+        })
+        .optional()?;
+    Ok(usage.unwrap_or(Response::NoMailbox))
 }
 
 fn select(
