@@ -136,7 +136,8 @@ fn what_an_account_holds_is_counted() {
         check(3, one + 3);
         request(&node, store, alice, Request::Create { name: name("a"), special_use: None });
         let inbox = select(&node, store, alice, "INBOX", true).mailbox;
-        let copy = |remove, first| Request::Copy { mailbox: inbox, uids: UidSet::run(first, first), to: name("a"), remove };
+        let copy =
+            |remove, first| Request::Copy { mailbox: inbox, uids: UidSet::run(first, first), to: name("a"), remove };
         request(&node, store, alice, copy(false, 1));
         request(&node, store, alice, copy(true, 2));
         check(4, 2 * one + 3);

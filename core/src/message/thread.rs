@@ -169,9 +169,13 @@ mod tests {
         assert_eq!((folded.len(), folded[1]), (3, first[0]), "the nearest comes first");
         let other = keys("Message-ID: <2@x>\r\nIn-Reply-To: <1@x>\r\nSubject: Dinner\r\n\r\n");
         assert!(!other.contains(&first[0]), "another subject is another conversation");
-        let encoded = keys("Message-ID: <4@x>\r\nIn-Reply-To: <1@x>\r\nSubject: =?utf-8?q?AW:_?=\r\n =?utf-8?b?UmU6IEx1bmNo?=\r\n\r\n");
+        let encoded = keys(
+            "Message-ID: <4@x>\r\nIn-Reply-To: <1@x>\r\nSubject: =?utf-8?q?AW:_?=\r\n =?utf-8?b?UmU6IEx1bmNo?=\r\n\r\n",
+        );
         assert_ne!(encoded[1], first[0], "other languages have no say");
-        let encoded = keys("Message-ID: <4@x>\r\nIn-Reply-To: <1@x>\r\nSubject: =?utf-8?q?Re=3A_?=\r\n =?iso-8859-1?b?THVuY2g=?=\r\n\r\n");
+        let encoded = keys(
+            "Message-ID: <4@x>\r\nIn-Reply-To: <1@x>\r\nSubject: =?utf-8?q?Re=3A_?=\r\n =?iso-8859-1?b?THVuY2g=?=\r\n\r\n",
+        );
         assert_eq!(encoded[1], first[0]);
         assert_eq!(keys("Subject: Lunch\r\n\r\n"), []);
         assert_eq!(keys("Message-ID: none\r\nReferences: <\r\n\r\n"), []);
