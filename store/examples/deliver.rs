@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use pillarbox_core::message::StructureParser;
 use pillarbox_core::ops::{
     Accept, AccountId, AccountOp, AccountReply, Body, Delivery, Resolution, Sink, Store, StoreOp, StoreReply, Token,
 };
@@ -92,12 +93,26 @@ fn run(store: &Arc<DiskStore>, account: AccountId, submitters: usize, size: usiz
     done.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64()
 }
 
+/// The structure of a mail as they are; every other one answers the one before it.
+fn structure() -> Bytes {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let mut parser = StructureParser::new();
+    parser.feed(b"From: Bob <bob@example.net>\r\nTo: alice@example.org\r\nDate: Sun, 22 Nov 2026 20:25:26 +0000\r\n");
+    parser.feed(format!("Subject: Re: Lunch\r\nMessage-ID: <{number}@example.net>\r\n").as_bytes());
+    if number % 2 == 0 {
+        parser.feed(format!("References: <{}@example.net>\r\n", number - 1).as_bytes());
+    }
+    parser.feed(b"Content-Type: text/plain; charset=utf-8\r\n\r\n");
+    parser.finish().encode()
+}
+
 fn message(account: AccountId, body: Bytes) -> StoreOp {
     let Ok(recipient) = "alice@example.org".parse::<Address>() else { unreachable!("it is an address") };
     let prefix = Bytes::from(vec![b'p'; 300]);
     StoreOp::Accept(Box::new(Accept {
         body: Body::Inline(vec![body]),
-        structure: Bytes::new(),
+        structure: structure(),
         received: Wall(0),
         reverse_path: None,
         smtputf8: false,
