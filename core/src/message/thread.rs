@@ -118,7 +118,7 @@ fn message_ids(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn key(id: &[u8], subject: &str) -> u64 {
     // Folded headers may break an id in two.
     let id = id.iter().filter(|octet| !octet.is_ascii_whitespace());
-    let octets = id.chain(&[b'>']).chain(subject.as_bytes());
+    let octets = id.chain(b">").chain(subject.as_bytes());
     octets.fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3))
 }
 
