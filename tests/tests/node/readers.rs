@@ -98,6 +98,47 @@ fn what_one_does_the_others_see_on_one_node_and_on_two() {
 }
 
 #[test]
+fn all_who_get_a_mail_are_told_and_so_is_what_pop3_deletes() {
+    let mut world = providers(310, 1);
+    let readers = ["alice", "bob"].map(|name| selected(&mut world, 0, name, 0));
+    readers.into_iter().for_each(|reader| _ = world.say(reader, "i IDLE", "+ "));
+    let carrier = submission_at(&mut world, 0, "alice");
+    let both = ["bob@amber.example", "alice@amber.example"];
+    submit(&mut world, carrier, "alice@amber.example", &both, MESSAGE);
+    for reader in readers {
+        assert_eq!(world.heard(reader), "* 1 EXISTS\r\n* 1 RECENT\r\n");
+    }
+    let maildrop = world.connect(0, 110);
+    world.heard(maildrop);
+    world.say(maildrop, "USER bob", "+OK");
+    world.say(maildrop, "PASS bob", "+OK");
+    world.say(maildrop, "DELE 1", "+OK");
+    assert_eq!(world.heard(readers[1]), "", "not before QUIT");
+    world.say(maildrop, "QUIT", "+OK");
+    assert_eq!(world.heard(readers[1]), "* 1 EXPUNGE\r\n");
+    assert_eq!(world.heard(readers[0]), "", "hers is still there");
+}
+
+#[test]
+fn what_a_message_says_of_itself_is_found_out_as_it_comes() {
+    let mut world = providers(311, 1);
+    let carrier = submission_at(&mut world, 0, "alice");
+    let first = "Subject: Lunch\r\nMessage-ID: <1@x>\r\n\r\nAt noon?\r\n";
+    submit(&mut world, carrier, "alice@amber.example", &["bob@amber.example"], first);
+    let bob = selected(&mut world, 0, "bob", 1);
+    // Its Date was put before it, and counts as its own.
+    let heard = said(&mut world, bob, "1 FETCH 1 (ENVELOPE BODY)", "1 OK");
+    let told = "\"Lunch\" NIL NIL NIL NIL NIL NIL NIL \"<1@x>\") BODY (\"TEXT\" \"PLAIN\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 10 1))";
+    assert!(heard.contains(told) && !heard.contains("ENVELOPE (NIL"), "{heard}");
+    let reply = "Subject: Re: Lunch\r\nMessage-ID: <2@x>\r\nIn-Reply-To: <1@x>\r\n\r\nYes\r\n";
+    append(&mut world, bob, reply, "p OK [APPENDUID ");
+    append(&mut world, bob, "Subject: Re: Dinner\r\nIn-Reply-To: <1@x>\r\n\r\nNo\r\n", "p OK [APPENDUID ");
+    let heard = said(&mut world, bob, "2 FETCH 1:3 (THREADID)", "2 OK");
+    let threads: Vec<_> = heard.lines().filter_map(|line| line.split_once("THREADID ")).map(|(_, id)| id).collect();
+    assert!(threads.len() == 3 && threads[0] == threads[1] && threads[1] != threads[2], "{heard}");
+}
+
+#[test]
 fn the_store_is_told_of_the_first_who_watches_and_of_the_last() {
     let mut world = two_providers(302);
     let readers: Vec<_> = (0..3).map(|_| selected(&mut world, 0, "bob", 0)).collect();
