@@ -26,9 +26,42 @@
 //! | IDLE | `DONE` | a change of the mailbox, a line | `idle_timeout`: BYE |
 //! | `tx` is full | nothing | room | `idle_timeout`, `read_grace` and `read_rate`: over |
 //!
-//! What is announced is in [`CAPABILITIES`].
+//! What is announced is in [`CAPABILITIES`]. A session is one of IMAP4rev1 until it enables IMAP4rev2 (RFC 9051 §6.3.1).
 //!
-//! **It is not whole yet.** IMAP4rev2 is read and partly served, and neither announced nor enabled.
+//! | command (RFC 9051 §6, RFC 3501 §6) | |
+//! |---|---|
+//! | CAPABILITY, NOOP, LOGOUT, ID | in any state |
+//! | STARTTLS | while TLS is offered and not up; BAD with anything behind it |
+//! | AUTHENTICATE | PLAIN, with an initial response or without; other mechanisms: NO |
+//! | LOGIN | NO \[PRIVACYREQUIRED\] where no password may cross |
+//! | ENABLE | CONDSTORE, QRESYNC, UTF8=ACCEPT, IMAP4rev2; other names are passed over. With a mailbox selected, too, which servers need not check |
+//! | SELECT, EXAMINE | with CONDSTORE and QRESYNC |
+//! | CREATE | with USE; DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, NAMESPACE |
+//! | LIST | extended, with STATUS and SPECIAL-USE; LSUB of RFC 3501 |
+//! | STATUS | RECENT of RFC 3501 included |
+//! | APPEND | one message or some |
+//! | IDLE | nothing but what concerns the selected mailbox is told |
+//! | CLOSE, UNSELECT, EXPUNGE, UID EXPUNGE | CHECK of RFC 3501 is NOOP |
+//! | SEARCH, FETCH, STORE, COPY, MOVE | and each behind UID |
+//! | SORT, THREAD, COMPRESS, NOTIFY and others | not announced: BAD |
+//!
+//! | with IMAP4rev2 (RFC 9051 Appendix E) | |
+//! |---|---|
+//! | ESEARCH in the place of SEARCH (4) | `found.rs` |
+//! | a LIST response in SELECT (10), no UNSEEN (11), no RECENT, no `\Recent` (12) | `select.rs`; STATUS (RECENT) and SEARCH NEW, OLD and RECENT are answered if asked |
+//! | names and quoted strings in UTF-8 (16), responses in ASCII all the same (24) | `task.rs`, `view.rs` |
+//! | UID in every FETCH that is not asked for (21) | `view.rs`; where a mod-sequence is told as well (RFC 7162 §3.2.4) |
+//! | CLOSED (9) | always: RFC 7162 §3.2.11 wants it of everybody |
+//! | CHECK, LSUB, RFC822, RFC822.HEADER, RFC822.TEXT (17 to 19) | dropped from it, and answered: a client that asks means it |
+//! | sizes of 63 bits (1) | counted so; a message is smaller than 4 GB by `message_size` |
+//!
+//! What RFC 7162 leaves open: no mailbox is without mod-sequences (NOMODSEQ is never said). A message has one of them, so
+//! a conditional STORE may be refused for a flag that it does not touch (§3.1.12).
+//!
+//! What RFC 6855 leaves open: a message with UTF-8 in its header is shown as it is to clients that have not enabled
+//! UTF8=ACCEPT too, where it stands in a string as a literal (§7, §8). It would be another message otherwise: with other
+//! octets, signatures that fail, and one UID for both. Such headers come by mail whatever a client wishes, and clients
+//! that read them as best they can are better served than by a surrogate that nobody can answer.
 
 mod action;
 mod append;
