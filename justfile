@@ -55,3 +55,8 @@ fairness *args:
 # several IMAP sessions on the same mailboxes, at random, against a plain reference: `just imap-model 10000 300`, or one seed
 imap-model count="10000" disk="300" seed="":
     IMAP_MODEL={{count}} IMAP_MODEL_DISK={{disk}} {{ if seed == "" { "" } else { "IMAP_MODEL_SEED=" + seed } }} cargo test -p pillarbox-tests --test imap_model -- --nocapture
+
+# a large mailbox by IMAP on each runtime: FETCH 1:*, SELECT, and what a session in IDLE holds
+imap-figures *args:
+    cargo build --release -p pillarbox
+    cargo run --release -p pillarbox-benches --bin imap -- {{args}}

@@ -45,7 +45,7 @@ impl std::fmt::Display for Way {
 pub struct Host {
     child: Child,
     ready: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Host {
@@ -55,31 +55,23 @@ impl Host {
     /// [`Unsupported`](io::ErrorKind::Unsupported) when the binary refused, with its word.
     pub fn start(binary: &Path, way: Way, connections: usize) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let dir = folder.path().join("mail");
-        let at = dir.to_str().ok_or_else(|| io::Error::other("the temporary folder has no name in UTF-8"))?;
-        run(binary, &["quickstart", "--dir", at, "--domain", "example.org", "--account", "alice", "--loopback"], "")?;
-        configure(&dir.join("pillarbox.toml"), way, connections)?;
-        run(binary, &["account", "passwd", ACCOUNT, "--password-stdin", "--dir", at], PASSWORD)?;
-        let mut child = Command::new(binary)
-            .args(["serve", "--dir", at])
-            .env("RUST_LOG", "warn")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let mut ready = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout).read_line(&mut ready)?;
-        }
-        if !ready.starts_with("ready ") {
-            let mut said = String::new();
-            if let Some(mut stderr) = child.stderr.take() {
-                stderr.read_to_string(&mut said)?;
-            }
-            child.wait()?;
-            return Err(refusal(&said));
-        }
-        Ok(Self { child, ready, _folder: folder })
+        let at = path(&folder)?;
+        run(binary, &["quickstart", "--dir", &at, "--domain", "example.org", "--account", "alice", "--loopback"], "")?;
+        configure(&folder.path().join("mail/pillarbox.toml"), way, connections)?;
+        run(binary, &["account", "passwd", ACCOUNT, "--password-stdin", "--dir", &at], PASSWORD)?;
+        let (child, ready) = serve(binary, &at)?;
+        Ok(Self { child, ready, folder })
+    }
+
+    /// Stops it, and starts it another way over what it has.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn again(&mut self, binary: &Path, way: Way, connections: usize) -> io::Result<()> {
+        self.end()?;
+        configure(&self.folder.path().join("mail/pillarbox.toml"), way, connections)?;
+        (self.child, self.ready) = serve(binary, &path(&self.folder)?)?;
+        Ok(())
     }
 
     /// Where a listener is, by its name in the ready line.
@@ -150,6 +142,10 @@ impl Host {
     /// # Errors
     /// When it does not end well.
     pub fn stop(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             kill_process(pid, Signal::TERM)?;
         }
@@ -182,6 +178,36 @@ pub fn binary() -> io::Result<PathBuf> {
     Err(io::Error::other(format!("{} is not there: cargo build --release -p pillarbox", path.display())))
 }
 
+/// Where the server's folder is.
+fn path(folder: &TempDir) -> io::Result<String> {
+    let at = folder.path().join("mail").to_str().map(str::to_owned);
+    at.ok_or_else(|| io::Error::other("the temporary folder has no name in UTF-8"))
+}
+
+/// Starts the server, and returns its ready line.
+fn serve(binary: &Path, at: &str) -> io::Result<(Child, String)> {
+    let mut child = Command::new(binary)
+        .args(["serve", "--dir", at])
+        .env("RUST_LOG", "warn")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut ready = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        BufReader::new(stdout).read_line(&mut ready)?;
+    }
+    if ready.starts_with("ready ") {
+        return Ok((child, ready));
+    }
+    let mut said = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        stderr.read_to_string(&mut said)?;
+    }
+    child.wait()?;
+    Err(refusal(&said))
+}
+
 /// Runs a command of the binary to its end.
 fn run(binary: &Path, args: &[&str], input: &str) -> io::Result<()> {
     let mut command = Command::new(binary);
@@ -204,6 +230,8 @@ fn configure(file: &Path, way: Way, connections: usize) -> io::Result<()> {
             Some("bind") => writeln!(new, "bind = \"127.0.0.1:0\""),
             // Nobody is asked in earnest.
             Some("servers") => writeln!(new, "servers = [\"127.0.0.1:1\"]"),
+            // Once, however often it is configured.
+            Some("connections_per_address") => Ok(()),
             _ if line == "[limits]" => writeln!(new, "[limits]\nconnections_per_address = {connections}"),
             _ => writeln!(new, "{line}"),
         };

@@ -80,4 +80,30 @@ impl Talk {
         while self.line()? != ".\r\n" {}
         Ok(())
     }
+
+    /// Says an IMAP command, and hears all up to its OK. Returns the octets of the answer.
+    ///
+    /// # Errors
+    /// When it is no OK, with the line.
+    pub fn imap(&mut self, command: &str) -> io::Result<usize> {
+        self.say(format!("a {command}\r\n").as_bytes())?;
+        self.imap_ok()
+    }
+
+    /// Hears all up to the OK of an IMAP command. Literals must not hold a line that begins as one.
+    ///
+    /// # Errors
+    /// When it is no OK, with the line.
+    pub fn imap_ok(&mut self) -> io::Result<usize> {
+        let mut octets = 0;
+        loop {
+            let line = self.line()?;
+            octets += line.len();
+            match line.strip_prefix("a ") {
+                Some(answer) if answer.starts_with("OK") => return Ok(octets),
+                Some(_) => return Err(io::Error::other(format!("the server said {}", line.trim_end()))),
+                None => {}
+            }
+        }
+    }
 }
