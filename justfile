@@ -16,6 +16,10 @@ demo *args:
 bench *args:
     cargo bench -p pillarbox-benches {{args}}
 
+# reading IMAP's commands and writing its responses, beside imap-codec and imap-proto in the same run
+imap-bench:
+    cargo bench -p pillarbox-benches --bench imap
+
 # durable deliveries a second of the store, by number of deliverers and size of message
 store-bench:
     cargo run --release -p pillarbox-store --example deliver

@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 use pillarbox_core::message::{Matcher, Needles, Place, TextKey, TextReader, Told, fold};
+use pillarbox_tests::alloc;
 use proptest::prelude::*;
+
+#[global_allocator]
+static COUNTING: alloc::Counting = alloc::Counting;
 
 /// All texts of a message: `H:`, `P:` or `B:`, and the text.
 fn texts(message: &[u8], cuts: &[usize]) -> Vec<String> {
@@ -247,6 +251,58 @@ fn long_things_are_read_through() {
             Content-Transfer-Encoding: base64\r\n\r\nbmVlZGxl\r\n";
     }
     assert_eq!(texts(many.as_bytes(), &[]).iter().filter(|text| *text == "B:needle").count(), 400);
+}
+
+/// Whatever is sent, little of it is kept.
+#[test]
+fn what_is_held_is_bounded() {
+    let repeated = |begin: &str, again: &str| {
+        let mut message = begin.as_bytes().to_vec();
+        while message.len() < 256 << 10 {
+            message.extend_from_slice(again.as_bytes());
+        }
+        message
+    };
+    let multipart = "Content-Type: multipart/mixed; boundary=b\r\n\r\n";
+    let part = "--b\r\nContent-Type: text/plain; charset=utf-8; name=some-name\r\n\r\n";
+    let nested = format!("--b\r\n{multipart}").replace("=b", "=bb");
+    let hostile = [
+        repeated("", "x"),
+        repeated("Subject: ", "x"),
+        repeated("", "Subject: x\r\n"),
+        repeated("Subject: x\r\n", " folded =?utf-8?q?\r\n"),
+        repeated("Subject: =?utf-8?q?", "x"),
+        repeated("Subject: ", "=?utf-8?q?a=C3?= "),
+        repeated("Content-Type: text/plain", ";\r\n a*0*=b"),
+        repeated("Content-Disposition: attachment", "; a"),
+        repeated("From: ", "\\\""),
+        repeated(multipart, part),
+        repeated(multipart, "--b"),
+        repeated(multipart, "--b\r\n"),
+        repeated(multipart, "--bx\r\n"),
+        repeated(multipart, &nested),
+        repeated("", "Content-Type: message/rfc822\r\n\r\n"),
+        repeated("Content-Type: multipart/digest; boundary=b\r\n\r\n", "--b\r\n\r\n"),
+        repeated("Content-Transfer-Encoding: quoted-printable\r\n\r\n", " "),
+        repeated("Content-Transfer-Encoding: quoted-printable\r\n\r\n", "="),
+        repeated("Content-Type: text/plain; charset=iso-2022-jp\r\n\r\n", "\u{1b}$B"),
+        repeated("\r\n", "\u{fdfa}"),
+    ];
+    let keys = [anywhere("no such thing"), body("nor this"), header("Subject", "nor that")];
+    let needles = Needles::new(&keys);
+    for message in hostile {
+        for step in [61, 1 << 20] {
+            let before = alloc::live();
+            let mut matcher = needles.matcher();
+            let mut most = 0;
+            for piece in message.chunks(step) {
+                matcher.feed(piece);
+                most = most.max(alloc::live() - before);
+            }
+            let begin = String::from_utf8_lossy(&message[..60]);
+            assert!(most < 200 << 10, "{most} octets are held of {begin:?} by {step}");
+        }
+    }
 }
 
 /// A thousand keys of which each is found at each octet, over and over.

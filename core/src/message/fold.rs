@@ -63,10 +63,19 @@ impl Fold {
         if is_blank {
             return;
         }
+        if is_without_case(letter) {
+            return out.push(letter);
+        }
         // Small, large and small again: `ẞ` is large for `ß`, which is `SS` when it is large; `ς` and `σ` are both `Σ`.
         let large = letter.to_lowercase().flat_map(char::to_uppercase);
         out.extend(large.flat_map(char::to_lowercase));
     }
+}
+
+/// Of scripts that know no large and small letters: from Hebrew to Burmese, Hangul and Ethiopic, Chinese and Japanese. The
+/// tables need not be asked.
+fn is_without_case(letter: char) -> bool {
+    matches!(letter, '\u{590}'..='\u{109f}' | '\u{1100}'..='\u{139f}' | '\u{2e80}'..='\u{a63f}' | '\u{ac00}'..='\u{faff}')
 }
 
 #[cfg(test)]
@@ -98,12 +107,15 @@ mod tests {
 
     #[test]
     fn each_character_is_folded_once_and_by_itself() {
-        for letter in '\0'..=char::MAX {
+        for letter in '\0'..='\u{1ffff}' {
             let folded = fold(&letter.to_string());
             assert!(!folded.is_empty(), "{letter:?}");
             assert_eq!(fold(&folded), folded, "{letter:?}");
             if !letter.is_whitespace() && !folded.starts_with(' ') {
                 assert_eq!(fold(&alloc::format!("x{letter}x")), alloc::format!("x{folded}x"));
+            }
+            if is_without_case(letter) {
+                assert!(letter.to_uppercase().chain(letter.to_lowercase()).all(|it| it == letter), "{letter:?}");
             }
             // Whichever case it is written in.
             assert_eq!(fold(&letter.to_uppercase().to_string()), folded, "{letter:?}");
