@@ -32,13 +32,15 @@ const ROUND: Duration = Duration::from_millis(1);
 fn main() {
     // `cargo test --benches` wants to see that it works, not how fast.
     let rounds = if std::env::args().any(|argument| argument == "--bench") { ROUNDS } else { 1 };
+    // `cargo bench --bench imap -- FETCH` runs those.
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     println!("{:32} {:>24} {:>24} {:>24}", "", "pillarbox", "imap-codec", "imap-proto");
-    for (name, wire) in commands() {
+    for (name, wire) in commands().into_iter().filter(|(name, _)| name.contains(&wanted)) {
         let mut ours = Ours::new();
         let mut theirs = Theirs::default();
         row(&format!("read {name}"), rounds, [Some(&mut || ours.read(&wire)), Some(&mut || theirs.read(&wire)), None]);
     }
-    for (name, mut write) in responses() {
+    for (name, mut write) in responses().into_iter().filter(|(name, _)| name.contains(&wanted)) {
         let wire = written(&mut *write);
         let (rest, response) = ResponseCodec::new().decode(&wire).expect("what we write is a response");
         assert!(rest.is_empty());

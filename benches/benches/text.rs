@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use pillarbox_benches::{Counting, cost, report};
-use pillarbox_core::message::{Needles, StructureParser, TextKey, TextReader};
+use pillarbox_core::message::{Needles, StructureParser, TextKey, TextReader, Told};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -37,7 +37,7 @@ fn main() {
     ] {
         let read = || {
             let mut reader = TextReader::new();
-            let mut tell = |told| _ = black_box(told);
+            let mut tell = |told: Told<'_>| _ = black_box(told);
             message.chunks(64 * 1024).for_each(|piece| reader.feed(piece, &mut tell));
             reader.finish(&mut tell);
         };

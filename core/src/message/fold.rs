@@ -35,22 +35,47 @@ impl Fold {
         // Most text is ASCII, and most of that needs no look at a table.
         while let Some(letter) = text.chars().next() {
             let end = text.bytes().position(|octet| !octet.is_ascii()).unwrap_or(text.len());
-            if end == 0 {
-                decompose_compatible(letter, |letter| self.letter(letter, out));
-                text = &text[letter.len_utf8()..];
+            if end > 0 {
+                self.ascii(&text[..end], out);
+                text = &text[end..];
                 continue;
             }
-            for octet in text[..end].bytes() {
-                let is_blank = matches!(octet, b' ' | b'\t'..=b'\r');
-                if !is_blank {
-                    out.push(char::from(octet.to_ascii_lowercase()));
-                } else if !self.blank {
-                    out.push(' ');
+            match letter {
+                // So is most of the rest: but for `Й`, these are not taken apart.
+                'а'..='и' | 'к'..='я' => {
+                    self.blank = false;
+                    out.push(letter);
                 }
-                self.blank = is_blank;
+                _ => decompose_compatible(letter, |letter| self.letter(letter, out)),
             }
-            text = &text[end..];
+            text = &text[letter.len_utf8()..];
         }
+    }
+
+    fn ascii(&mut self, mut text: &str, out: &mut String) {
+        let from = out.len();
+        while !text.is_empty() {
+            // As far as nothing changes but the case: up to a blank that is no space, or is not the first one.
+            let mut blank = self.blank;
+            let changes = |octet: u8| {
+                let before = core::mem::replace(&mut blank, octet == b' ');
+                matches!(octet, b'\t'..=b'\r') || before && octet == b' '
+            };
+            let end = text.bytes().position(changes).unwrap_or(text.len());
+            out.push_str(&text[..end]);
+            if end > 0 {
+                self.blank = text.as_bytes()[end - 1] == b' ';
+            }
+            if end == text.len() {
+                break;
+            }
+            if !self.blank {
+                out.push(' ');
+            }
+            self.blank = true;
+            text = &text[end + 1..];
+        }
+        out[from..].make_ascii_lowercase();
     }
 
     /// One character of a text that has been taken apart.
@@ -63,8 +88,8 @@ impl Fold {
         if is_blank {
             return;
         }
-        if is_without_case(letter) {
-            return out.push(letter);
+        if letter.is_ascii() || is_without_case(letter) {
+            return out.push(letter.to_ascii_lowercase());
         }
         // Small, large and small again: `ẞ` is large for `ß`, which is `SS` when it is large; `ς` and `σ` are both `Σ`.
         let large = letter.to_lowercase().flat_map(char::to_uppercase);
@@ -72,10 +97,10 @@ impl Fold {
     }
 }
 
-/// Of scripts that know no large and small letters: from Hebrew to Burmese, Hangul and Ethiopic, Chinese and Japanese. The
-/// tables need not be asked.
+/// Accents, and scripts that know no large and small letters: from Hebrew to Burmese, Hangul and Ethiopic, Chinese and
+/// Japanese. The tables need not be asked.
 fn is_without_case(letter: char) -> bool {
-    matches!(letter, '\u{590}'..='\u{109f}' | '\u{1100}'..='\u{139f}' | '\u{2e80}'..='\u{a63f}' | '\u{ac00}'..='\u{faff}')
+    matches!(letter, '\u{300}'..='\u{344}' | '\u{590}'..='\u{109f}' | '\u{1100}'..='\u{139f}' | '\u{2e80}'..='\u{a63f}' | '\u{ac00}'..='\u{faff}')
 }
 
 #[cfg(test)]

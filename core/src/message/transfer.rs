@@ -72,7 +72,19 @@ impl Decoder {
                     }
                 }
             }
-            State::Quoted { held } => piece.iter().for_each(|octet| quoted(held, *octet, out)),
+            State::Quoted { held } => {
+                let mut rest = piece;
+                while let [octet, behind @ ..] = rest {
+                    // Up to an escape, or to the blanks in front of a line's end, all stands for itself.
+                    let plain = if held.is_empty() { plain(rest) } else { 0 };
+                    out.extend_from_slice(&rest[..plain]);
+                    rest = &rest[plain..];
+                    if plain == 0 {
+                        quoted(held, *octet, out);
+                        rest = behind;
+                    }
+                }
+            }
         }
     }
 
@@ -118,6 +130,13 @@ fn sextet(octet: u8) -> Option<u8> {
         b'/' => Some(63),
         _ => None,
     }
+}
+
+/// How many octets of quoted-printable stand for themselves, when nothing is held.
+fn plain(text: &[u8]) -> usize {
+    let end = memchr::memchr2(b'=', b'\n', text).unwrap_or(text.len());
+    let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t' | b'\r');
+    text[..end].iter().rposition(|octet| !is_blank(octet)).map_or(0, |last| last + 1)
 }
 
 /// One octet of quoted-printable. `held` is empty, or begins with `=`, or is blanks and perhaps a CR.
