@@ -100,7 +100,7 @@ fn structure() -> Bytes {
     let mut parser = StructureParser::new();
     parser.feed(b"From: Bob <bob@example.net>\r\nTo: alice@example.org\r\nDate: Sun, 22 Nov 2026 20:25:26 +0000\r\n");
     parser.feed(format!("Subject: Re: Lunch\r\nMessage-ID: <{number}@example.net>\r\n").as_bytes());
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         parser.feed(format!("References: <{}@example.net>\r\n", number - 1).as_bytes());
     }
     parser.feed(b"Content-Type: text/plain; charset=utf-8\r\n\r\n");

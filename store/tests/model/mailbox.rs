@@ -253,7 +253,7 @@ impl Absent {
 
 /// The structure of a body: of a message that names one or two others, out of a few; or nothing sound.
 pub(crate) fn structure(seed: usize) -> Bytes {
-    if seed % 5 == 0 {
+    if seed.is_multiple_of(5) {
         return octets(seed, seed % 3 * 10);
     }
     let (id, subject) = (seed % 13, ["Lunch", "Dinner"][seed / 2 % 2]);
