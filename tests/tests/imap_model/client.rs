@@ -473,6 +473,8 @@ impl Client {
 
     fn tagged(&mut self, tag: &str, values: &[Value], model: &Model) {
         let pending = self.queue.pop_front().expect("a command that is not answered");
+        // What is still answered comes too late.
+        self.question = 0;
         assert_eq!(tag, pending.tag, "commands are answered in their order");
         let condition = values[0].atom();
         let code = match values.get(1) {
