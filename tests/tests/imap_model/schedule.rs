@@ -74,10 +74,10 @@ fn turn(world: &mut World) {
         return again(world, at);
     }
     match world.random.below(300) {
-        0 => world.close(at, Close::Error),
-        1 if world.seats[at].client.outgoing.is_empty() => world.close(at, Close::Eof),
-        2 => _ = world.stall(),
-        3..40 => speak(world, at),
+        turn if turn < world.breaks => world.close(at, Close::Error),
+        20 if world.seats[at].client.outgoing.is_empty() => world.close(at, Close::Eof),
+        21 => _ = world.stall(),
+        22..60 => speak(world, at),
         _ => _ = world.step() || world.step(),
     }
 }
@@ -159,7 +159,7 @@ fn command(world: &mut World, at: usize) -> Command {
 }
 
 fn select(world: &mut World, at: usize) -> Command {
-    let name = NAMES[[0, 0, 0, 0, 1, 1, 2, 3][world.random.below(8)]].to_owned();
+    let name = NAMES[if world.together { 0 } else { [0, 0, 0, 0, 1, 1, 2, 3][world.random.below(8)] }].to_owned();
     let read_only = world.random.below(8) == 0;
     let by_uids = world.random.below(2) == 0;
     let client = &world.seats[at].client;

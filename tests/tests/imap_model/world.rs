@@ -38,6 +38,12 @@ pub struct World {
     pub calm: bool,
     /// Several ops are with the store at once.
     pub crowded: bool,
+    /// Everybody is in one mailbox.
+    pub together: bool,
+    /// Breaks of connections, in 300 turns.
+    pub breaks: usize,
+    /// Notices take their time.
+    slow: bool,
     high_water: usize,
 }
 
@@ -149,7 +155,12 @@ impl World {
         config.limits.session.chunk = [7, 100, 64 * 1024][random.below(3)];
         config.limits.session.steps = [1, 3, 32][random.below(3)];
         let high_water = [40, 500, 64 * 1024][random.below(3)];
+        let (together, slow) = (random.below(2) == 0, random.below(2) == 0);
+        let breaks = [0, 1, 2, 12][random.below(4)];
         let mut world = Self {
+            together,
+            breaks,
+            slow,
             random,
             model: Model::default(),
             seats: Vec::new(),
@@ -356,6 +367,8 @@ impl World {
             Next::Answer(at) => self.answer(at),
             Next::Chunk(at) => self.chunk(at),
             Next::Hear(node) => self.hear(node),
+            // As long as there is something else.
+            Next::Hint(_) if self.slow && !self.calm && self.random.below(10) > 0 => {}
             Next::Hint(at) => self.hint(at),
             Next::Drain(at) => self.drain(at),
         }
