@@ -11,7 +11,7 @@ use super::media::{self, Media};
 use super::parser::StructureParser;
 use crate::imap::types::{Address, BodyKind, BodyPart, Envelope, Section, SectionText};
 
-/// What a [`StructureParser`](super::StructureParser) found in a message. Computed once, over the message as it was
+/// What a [`StructureParser`] found in a message. Computed once, over the message as it was
 /// accepted; [`Self::with_prefix`] shifts it behind the trace header that a recipient's copy begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Structure {

@@ -109,7 +109,7 @@ fn a_capability_of_imap_can_be_switched_off() {
     assert_eq!(without.into_iter().collect::<Vec<_>>(), ["CHILDREN", "ENABLE"]);
     assert!(listener("[]").unwrap().without.is_empty());
     for (name, problem) in [
-        ("CHILDREM", "9: without: \"CHILDREM\" is not one of SASL-IR, "),
+        ("CHILDREM", "9: without: \"CHILDREM\" is not one of IMAP4rev2, "),
         ("CHILDREM", ": did you mean \"CHILDREN\"?"),
         ("STARTTLS", "\"STARTTLS\" is not one of "),
         ("IMAP4rev1", "\"IMAP4rev1\" is not one of "),
