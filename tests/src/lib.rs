@@ -17,6 +17,7 @@ pub mod bench;
 pub mod bindings;
 pub mod dialogue;
 pub mod laws;
+pub mod oracle;
 pub mod subject;
 pub mod theatre;
 pub mod tunnel;
