@@ -1,0 +1,317 @@
+//! The ledger: what was promised to whom, and what has become of it.
+//!
+//! It believes nobody. What was accepted it knows from the replies that people heard, what was delivered from what their
+//! devices read and from what the disks were given, and what a server heard from its next hop from the octets on the wire.
+//! Each promise that is broken is written down, in words.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use pillarbox_core::ops::AccountId;
+
+use crate::letter::{Found, Letter, recognize};
+
+/// Violations that are written down; a world that is broken breaks everything.
+const VIOLATIONS: usize = 20;
+
+/// Somebody with a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(pub usize);
+
+/// How the submission of a letter ended, for the one who wrote it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was not offered.
+    #[default]
+    Unsent,
+    /// It was offered, and the reply never came.
+    Unknown,
+    /// 250.
+    Accepted,
+    /// Refused.
+    Refused,
+}
+
+/// A letter in the ledger.
+#[derive(Clone, Debug)]
+struct Entry {
+    from: UserId,
+    text: Bytes,
+    outcome: Outcome,
+    /// Those who were accepted as its recipients, in their domains' eyes; `None` for an address that nobody has.
+    to: Vec<(String, Option<UserId>)>,
+    /// Addresses of recipients that it was reported not to have reached.
+    reported: BTreeSet<String>,
+}
+
+/// A copy of a letter that somebody has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Copies {
+    /// Put into his INBOX.
+    delivered: u32,
+    /// Removed by him, who was told so.
+    removed: u32,
+    /// Removed by him, who was not told whether.
+    perhaps_removed: u32,
+    /// Made by him of one that he had.
+    made: u32,
+    /// Made, perhaps.
+    perhaps_made: u32,
+}
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Letters that were accepted.
+    pub accepted: u64,
+    /// Letters whose writers never heard.
+    pub unknown: u64,
+    /// Letters that were refused.
+    pub refused: u64,
+    /// Copies that reached an INBOX.
+    pub delivered: u64,
+    /// Of them, those of a letter that was there already, where a crash or a lost reply allows it.
+    pub doubled: u64,
+    /// Recipients whose failure was reported to the sender.
+    pub reported: u64,
+    /// Messages that devices read.
+    pub read: u64,
+}
+
+/// The ledger.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    users: Vec<String>,
+    by_address: BTreeMap<String, UserId>,
+    accounts: BTreeMap<(usize, AccountId), UserId>,
+    letters: BTreeMap<Letter, Entry>,
+    copies: BTreeMap<(UserId, Letter), Copies>,
+    /// Letters for which a next hop's 250 was heard, by machine and recipient, since it was last started.
+    heard: BTreeSet<(usize, Letter, String)>,
+    violations: Vec<String>,
+    counts: Counts,
+}
+
+impl Ledger {
+    /// Somebody gets an account.
+    pub(crate) fn user(&mut self, address: &str, host: usize, account: AccountId) -> UserId {
+        let user = UserId(self.users.len());
+        self.users.push(address.to_owned());
+        self.by_address.insert(address.to_owned(), user);
+        self.accounts.insert((host, account), user);
+        user
+    }
+
+    /// His address.
+    #[must_use]
+    pub fn address(&self, user: UserId) -> &str {
+        &self.users[user.0]
+    }
+
+    /// The promises that were broken.
+    #[must_use]
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// A promise is broken.
+    pub(crate) fn violated(&mut self, how: String) {
+        if self.violations.len() < VIOLATIONS {
+            self.violations.push(how);
+        }
+    }
+
+    // What people say.
+
+    /// Somebody has written a letter.
+    pub(crate) fn wrote(&mut self, letter: Letter, from: UserId, text: Bytes) {
+        let entry = Entry { from, text, outcome: Outcome::Unsent, to: Vec::new(), reported: BTreeSet::new() };
+        self.letters.insert(letter, entry);
+    }
+
+    /// This address was taken as a recipient of it.
+    pub(crate) fn addressed(&mut self, letter: Letter, to: &str) {
+        let user = self.by_address.get(to).copied();
+        if let Some(entry) = self.letters.get_mut(&letter) {
+            entry.to.push((to.to_owned(), user));
+        }
+    }
+
+    /// So it ended.
+    pub(crate) fn submitted(&mut self, letter: Letter, outcome: Outcome) {
+        match outcome {
+            Outcome::Unsent => {}
+            Outcome::Unknown => self.counts.unknown += 1,
+            Outcome::Accepted => self.counts.accepted += 1,
+            Outcome::Refused => self.counts.refused += 1,
+        }
+        if let Some(entry) = self.letters.get_mut(&letter) {
+            entry.outcome = outcome;
+        }
+    }
+
+    /// A device has read this message in his mailbox; what it was.
+    pub(crate) fn read(&mut self, user: UserId, message: &[u8]) -> Option<Letter> {
+        self.counts.read += 1;
+        match recognize(message) {
+            Found::Letter(letter, at) => {
+                let Some(entry) = self.letters.get(&letter) else {
+                    self.violated(format!("{letter:?} was never written, and {} has it", self.address(user)));
+                    return None;
+                };
+                if message[at..] != entry.text {
+                    let has = String::from_utf8_lossy(&message[at..]).into_owned();
+                    self.violated(format!("{letter:?} was altered on its way to {}: {has:?}", self.address(user)));
+                }
+                self.check_owner(user, letter);
+                Some(letter)
+            }
+            Found::Report(letter) => {
+                self.check_report(user, letter);
+                None
+            }
+            Found::Something => {
+                let has = String::from_utf8_lossy(message).into_owned();
+                self.violated(format!("{} has a message of nobody's: {has:?}", self.address(user)));
+                None
+            }
+        }
+    }
+
+    /// He has removed a copy of it; `told` when he was told that it is gone.
+    pub(crate) fn removed(&mut self, user: UserId, letter: Letter, told: bool) {
+        let copies = self.copies.entry((user, letter)).or_default();
+        *if told { &mut copies.removed } else { &mut copies.perhaps_removed } += 1;
+    }
+
+    /// He has made another copy of it; `told` when he was told so.
+    pub(crate) fn copied(&mut self, user: UserId, letter: Letter, told: bool) {
+        let copies = self.copies.entry((user, letter)).or_default();
+        *if told { &mut copies.made } else { &mut copies.perhaps_made } += 1;
+    }
+
+    // What the disks are given.
+
+    /// A message is in the INBOX of this account, on disk.
+    pub(crate) fn filed(&mut self, host: usize, account: AccountId, head: &[u8]) {
+        let Some(&user) = self.accounts.get(&(host, account)) else {
+            return self.violated(format!("machine {host} delivers to an account that nobody has"));
+        };
+        match recognize(head) {
+            Found::Letter(letter, _) => {
+                self.check_owner(user, letter);
+                let copies = self.copies.entry((user, letter)).or_default();
+                copies.delivered += 1;
+                self.counts.delivered += 1;
+                self.counts.doubled += u64::from(copies.delivered > 1);
+            }
+            Found::Report(letter) => {
+                self.check_report(user, letter);
+                let text = String::from_utf8_lossy(head);
+                for line in text.lines() {
+                    let Some((_, address)) = line.split_once("Final-Recipient: ").and_then(|(_, r)| r.split_once("; "))
+                    else {
+                        continue;
+                    };
+                    self.reported(letter, address.trim());
+                }
+            }
+            Found::Something => self.violated(format!("{} gets a message of nobody's", self.address(user))),
+        }
+    }
+
+    fn reported(&mut self, letter: Letter, address: &str) {
+        let Some(entry) = self.letters.get_mut(&letter) else { return };
+        self.counts.reported += 1;
+        if !entry.to.iter().any(|(to, _)| to == address) && entry.outcome != Outcome::Unknown {
+            return self.violated(format!("{letter:?} was never for {address}, and yet it is reported"));
+        }
+        if !entry.reported.insert(address.to_owned()) {
+            self.violated(format!("{letter:?} is reported twice for {address}"));
+        }
+    }
+
+    // What goes over the wire.
+
+    /// A server gives a letter to its next hop for these recipients.
+    pub(crate) fn offered(&mut self, host: usize, letter: Letter, recipients: &[String]) {
+        for recipient in recipients {
+            if self.heard.contains(&(host, letter, recipient.clone())) {
+                self.violated(format!(
+                    "machine {host} sends {letter:?} to {recipient} again, though it was told that it has arrived"
+                ));
+            }
+        }
+    }
+
+    /// It hears that the next hop has it.
+    pub(crate) fn taken(&mut self, host: usize, letter: Letter, recipients: &[String]) {
+        self.heard.extend(recipients.iter().map(|recipient| (host, letter, recipient.clone())));
+    }
+
+    /// A machine has died, and with it what it heard and had not written down.
+    pub(crate) fn forgot(&mut self, host: usize) {
+        self.heard.retain(|(of, ..)| *of != host);
+    }
+
+    // The end.
+
+    /// At rest, this is all that he has: how often he has each letter. Each promise is looked at.
+    pub(crate) fn settle_user(&mut self, user: UserId, has: &BTreeMap<Letter, u32>) {
+        let mut wrong = Vec::new();
+        let range = (user, Letter(0))..=(user, Letter(u32::MAX));
+        for ((_, letter), copies) in self.copies.range(range) {
+            let has = has.get(letter).copied().unwrap_or(0);
+            let least = (copies.delivered + copies.made).saturating_sub(copies.removed + copies.perhaps_removed);
+            let most = (copies.delivered + copies.made + copies.perhaps_made).saturating_sub(copies.removed);
+            if has < least || has > most {
+                wrong.push(format!("{} has {letter:?} {has} times: {copies:?}", self.address(user)));
+            }
+        }
+        for letter in has.keys().filter(|letter| !self.copies.contains_key(&(user, **letter))) {
+            wrong.push(format!("{} has {letter:?}, and nobody delivered it", self.address(user)));
+        }
+        wrong.into_iter().for_each(|how| self.violated(how));
+    }
+
+    /// At rest, with empty queues: each letter that was accepted is where it belongs, or its sender was told.
+    pub(crate) fn settle(&mut self) {
+        let mut wrong = Vec::new();
+        for (letter, entry) in &self.letters {
+            if entry.outcome != Outcome::Accepted {
+                continue;
+            }
+            for (address, user) in &entry.to {
+                let delivered =
+                    user.is_some_and(|user| self.copies.get(&(user, *letter)).is_some_and(|copies| copies.delivered > 0));
+                if !delivered && !entry.reported.contains(address) {
+                    let from = self.address(entry.from);
+                    wrong.push(format!("{letter:?} of {from} to {address} was accepted, and is lost"));
+                }
+            }
+        }
+        wrong.into_iter().for_each(|how| self.violated(how));
+    }
+
+    fn check_owner(&mut self, user: UserId, letter: Letter) {
+        let Some(entry) = self.letters.get(&letter) else {
+            return self.violated(format!("{letter:?} was never written"));
+        };
+        if !entry.to.iter().any(|(_, to)| *to == Some(user)) {
+            self.violated(format!("{letter:?} is at {}, for whom it is not", self.address(user)));
+        }
+    }
+
+    fn check_report(&mut self, user: UserId, letter: Letter) {
+        match self.letters.get(&letter) {
+            Some(entry) if entry.from == user => {}
+            _ => self.violated(format!("a report about {letter:?} is at {}, who has not sent it", self.address(user))),
+        }
+    }
+}
