@@ -103,8 +103,7 @@ impl Disk {
             let ear = Arc::clone(&waiting.ear) as Arc<dyn Sink>;
             return Taken::Answered(self.store.apply_for(&ear, waiting.op));
         }
-        if self.group.len() + self.next.len() + self.reads.len() >= WAITING
-            || self.random.below(100) < self.health.busy
+        if self.group.len() + self.next.len() + self.reads.len() >= WAITING || self.random.below(100) < self.health.busy
         {
             return Taken::Busy(waiting.op);
         }
@@ -162,11 +161,6 @@ impl Disk {
         self.stopped = false;
         self.store.reopen();
     }
-
-    /// Nothing waits.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.group.is_empty() && self.next.is_empty() && self.reads.is_empty()
-    }
 }
 
 /// Whether it changes what is on disk, and so is written in its node's order.
@@ -178,9 +172,8 @@ fn changes(op: &StoreOp) -> bool {
         }
         StoreOp::Maildrop(op) => matches!(op, MaildropOp::Commit { .. } | MaildropOp::Release { .. }),
         StoreOp::Mailbox(op) => matches!(&**op, MailboxOp::Ask { request, .. } if request.is_change()),
-        StoreOp::Queue(op) => matches!(
-            op,
-            QueueOp::Lease { .. } | QueueOp::Settle(_) | QueueOp::Retry { .. } | QueueOp::Remove { .. }
-        ),
+        StoreOp::Queue(op) => {
+            matches!(op, QueueOp::Lease { .. } | QueueOp::Settle(_) | QueueOp::Retry { .. } | QueueOp::Remove { .. })
+        }
     }
 }

@@ -16,11 +16,11 @@ const VIOLATIONS: usize = 20;
 
 /// Somebody with a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserId(pub usize);
+pub(crate) struct UserId(pub(crate) usize);
 
 /// How the submission of a letter ended, for the one who wrote it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It was not offered.
     #[default]
     Unsent,
@@ -78,9 +78,22 @@ pub struct Counts {
     pub read: u64,
 }
 
+impl Counts {
+    /// Those of another world on top.
+    pub fn add(&mut self, other: &Self) {
+        self.accepted += other.accepted;
+        self.unknown += other.unknown;
+        self.refused += other.refused;
+        self.delivered += other.delivered;
+        self.doubled += other.doubled;
+        self.reported += other.reported;
+        self.read += other.read;
+    }
+}
+
 /// The ledger.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     users: Vec<String>,
     by_address: BTreeMap<String, UserId>,
     accounts: BTreeMap<(usize, AccountId), UserId>,
@@ -104,19 +117,19 @@ impl Ledger {
 
     /// His address.
     #[must_use]
-    pub fn address(&self, user: UserId) -> &str {
+    pub(crate) fn address(&self, user: UserId) -> &str {
         &self.users[user.0]
     }
 
     /// The promises that were broken.
     #[must_use]
-    pub fn violations(&self) -> &[String] {
+    pub(crate) fn violations(&self) -> &[String] {
         &self.violations
     }
 
     /// What was counted.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         self.counts
     }
 
@@ -283,13 +296,22 @@ impl Ledger {
     /// At rest, with empty queues: each letter that was accepted is where it belongs, or its sender was told.
     pub(crate) fn settle(&mut self) {
         let mut wrong = Vec::new();
+        let has = |letter| {
+            let users = (0..self.users.len()).map(UserId);
+            users.filter_map(|user| Some((user, self.copies.get(&(user, letter))?))).find(|(_, had)| had.delivered > 0)
+        };
         for (letter, entry) in &self.letters {
+            if entry.outcome == Outcome::Refused
+                && let Some((at, _)) = has(*letter)
+            {
+                wrong.push(format!("{letter:?} was refused, and {} has it", self.address(at)));
+            }
             if entry.outcome != Outcome::Accepted {
                 continue;
             }
             for (address, user) in &entry.to {
-                let delivered =
-                    user.is_some_and(|user| self.copies.get(&(user, *letter)).is_some_and(|copies| copies.delivered > 0));
+                let delivered = user
+                    .is_some_and(|user| self.copies.get(&(user, *letter)).is_some_and(|copies| copies.delivered > 0));
                 if !delivered && !entry.reported.contains(address) {
                     let from = self.address(entry.from);
                     wrong.push(format!("{letter:?} of {from} to {address} was accepted, and is lost"));

@@ -13,7 +13,7 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The record of a run.
 #[derive(Debug)]
-pub struct Trace {
+pub(crate) struct Trace {
     hash: u64,
     lines: Option<Vec<String>>,
 }
@@ -21,19 +21,19 @@ pub struct Trace {
 impl Trace {
     /// An empty one; `told` keeps lines.
     #[must_use]
-    pub fn new(told: bool) -> Self {
+    pub(crate) fn new(told: bool) -> Self {
         Self { hash: SPREAD, lines: told.then(Vec::new) }
     }
 
     /// So far, as a number.
     #[must_use]
-    pub fn hash(&self) -> u64 {
+    pub(crate) fn hash(&self) -> u64 {
         self.hash
     }
 
     /// The lines, if they were kept.
     #[must_use]
-    pub fn lines(&self) -> &[String] {
+    pub(crate) fn lines(&self) -> &[String] {
         self.lines.as_deref().unwrap_or_default()
     }
 

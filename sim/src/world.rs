@@ -13,8 +13,7 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 use pillarbox_core::dns::SocketId;
 use pillarbox_core::node::{
-    Accepted, Closed, Config, ConnId, Event, Holdings, ListenerId, Node, NodeAction, NodeInput, NodeStep,
-    Share,
+    Accepted, Closed, Config, ConnId, Event, Holdings, ListenerId, Node, NodeAction, NodeInput, NodeStep, Share,
 };
 use pillarbox_core::ops::{Sink, StoreOp, StoreReply, Token};
 use pillarbox_core::{Direction, Mono, Random, Seed};
@@ -28,7 +27,7 @@ use crate::overheard::{Learnt, Overheard};
 use crate::people::{Deed, News, Person};
 use crate::trace::Trace;
 use crate::weather::Weather;
-use crate::wire::{Freight, Plug, Quality, Way, Wire, WireId};
+use crate::wire::{Freight, Plug, Way, Wire, WireId};
 
 /// The ports that a machine listens on, in the order of its services.
 pub(crate) const PORTS: [u16; 4] = [25, SUBMISSION, POP3, IMAP];
@@ -127,6 +126,8 @@ pub(crate) struct World {
     /// Hosts of the same domain that are to be tried before this address.
     pub(crate) preferred: BTreeMap<IpAddr, Vec<IpAddr>>,
     dialed: BTreeSet<(usize, IpAddr)>,
+    /// No name is ever hidden: who passes over an exchanger has no excuse.
+    pub(crate) names_are_good: bool,
     dirty: BTreeSet<usize>,
     names_asked: BTreeMap<WireId, Vec<u8>>,
     /// Steps that were taken.
@@ -153,6 +154,7 @@ impl World {
             trace,
             preferred: BTreeMap::new(),
             dialed: BTreeSet::new(),
+            names_are_good: true,
             dirty: BTreeSet::new(),
             names_asked: BTreeMap::new(),
             steps: 0,
@@ -297,6 +299,11 @@ impl World {
         for id in broken {
             self.break_wire(id);
         }
+    }
+
+    /// Something changed that the nodes of a machine were not told: they look at it now, as they would by and by.
+    pub(crate) fn touch(&mut self, host: usize) {
+        self.dirty.extend(self.hosts[host].nodes.clone());
     }
 
     // Running it.
@@ -929,9 +936,15 @@ impl World {
         }
         let host = self.slots[index].host;
         self.dialed.insert((host, to.ip()));
+        if !self.names_are_good {
+            return;
+        }
         for better in self.preferred.get(&to.ip()).into_iter().flatten() {
             if !self.dialed.contains(&(host, *better)) {
-                self.ledger.violated(format!("node {index} goes to {} and has not tried {better}, which is preferred", to.ip()));
+                self.ledger.violated(format!(
+                    "node {index} goes to {} and has not tried {better}, which is preferred",
+                    to.ip()
+                ));
             }
         }
     }
@@ -973,4 +986,3 @@ enum Leaving {
     Broken,
     Silently,
 }
-

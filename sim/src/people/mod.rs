@@ -9,6 +9,7 @@ use bytes::Bytes;
 use pillarbox_core::Mono;
 
 pub(crate) use self::mailer::Mailer;
+pub use self::popper::Habit;
 pub(crate) use self::popper::Popper;
 use crate::ledger::Ledger;
 
@@ -66,11 +67,8 @@ impl Lines {
 
     /// A dot-stuffed text, up to its end, which is not returned.
     pub(crate) fn text(&mut self) -> Option<Vec<u8>> {
-        let end = if self.0.starts_with(b".\r\n") {
-            0
-        } else {
-            self.0.windows(5).position(|five| five == b"\r\n.\r\n")? + 2
-        };
+        let end =
+            if self.0.starts_with(b".\r\n") { 0 } else { self.0.windows(5).position(|five| five == b"\r\n.\r\n")? + 2 };
         let stuffed: Vec<u8> = self.0.drain(..end + 3).take(end).collect();
         let mut text = Vec::with_capacity(end);
         for line in stuffed.split_inclusive(|octet| *octet == b'\n') {

@@ -45,6 +45,8 @@ pub(crate) struct Popper {
     /// What he asked to be deleted.
     deleted: Vec<Letter>,
     current: Option<Letter>,
+    /// Nothing goes wrong any more: he must find his mailbox open.
+    last: bool,
     lines: Lines,
 }
 
@@ -60,12 +62,21 @@ impl Popper {
             count: 0,
             deleted: Vec::new(),
             current: None,
+            last: false,
             lines: Lines::default(),
         }
     }
 
+    /// It is the last visit, when all is well: what is refused now is refused for ever.
+    pub(crate) fn last(self) -> Self {
+        Self { last: true, ..self }
+    }
+
     fn reply(&mut self, line: &str, ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
         let positive = line.starts_with("+OK");
+        if self.last && !positive {
+            ledger.violated(format!("{} is told {line:?} at rest", ledger.address(self.user)));
+        }
         let mut say = |line: String| deeds.push(Deed::Say(Bytes::from(line + "\r\n")));
         self.at = match self.at {
             At::Quit => {
@@ -110,7 +121,7 @@ impl Popper {
         self.current = ledger.read(self.user, text);
         let deletes = match self.habit {
             Habit::Empties => true,
-            Habit::Picks => n % 2 == 0,
+            Habit::Picks => n.is_multiple_of(2),
             Habit::Looks => false,
         };
         self.at = if deletes {
@@ -129,6 +140,9 @@ impl Popper {
     }
 
     fn gone(&mut self, ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
+        if self.last {
+            ledger.violated(format!("{} is cut off at rest", ledger.address(self.user)));
+        }
         // Without QUIT nothing is deleted; after it, who knows.
         if self.at == At::Quit {
             for letter in self.deleted.drain(..) {

@@ -1,0 +1,284 @@
+//! The plan of a run: who writes to whom and when, who reads, and what goes wrong. All of it is drawn from the seed, and
+//! all of it is data, so that a plan can be made smaller until only what matters is left.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use pillarbox_core::{Random, Seed};
+
+use crate::people::Habit;
+
+/// How large a world is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Machines, each with a domain.
+    pub hosts: usize,
+    /// Users of each domain.
+    pub users: usize,
+    /// Letters that are written.
+    pub letters: usize,
+    /// Visits of users to their mailboxes.
+    pub visits: usize,
+    /// Things that go wrong.
+    pub faults: usize,
+    /// For how long people write and things go wrong.
+    pub span: Duration,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { hosts: 20, users: 3, letters: 60, visits: 40, faults: 16, span: Duration::from_secs(2 * 3600) }
+    }
+}
+
+/// A plan.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What it was drawn from. What is not in the plan (how long each octet travels) is drawn from it as well.
+    pub seed: u64,
+    /// The domains' machines.
+    pub hosts: Vec<HostPlan>,
+    /// Users of each domain.
+    pub users: usize,
+    /// What is written.
+    pub letters: Vec<LetterPlan>,
+    /// Who reads.
+    pub visits: Vec<VisitPlan>,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// When the world heals.
+    pub span: Duration,
+}
+
+/// A machine.
+#[derive(Clone, Debug)]
+pub struct HostPlan {
+    /// Nodes of its server.
+    pub nodes: u16,
+    /// It offers STARTTLS, and uses it.
+    pub tls: bool,
+    /// It has a second exchanger, on another address.
+    pub second: bool,
+    /// Its preferred exchanger does not exist.
+    pub dead_first: bool,
+}
+
+/// A letter that somebody writes.
+#[derive(Clone, Debug)]
+pub struct LetterPlan {
+    /// Its number.
+    pub number: u32,
+    /// When.
+    pub at: Duration,
+    /// By whom: the machine, and which of its users.
+    pub from: (usize, usize),
+    /// To which addresses.
+    pub to: Vec<String>,
+    /// Octets.
+    pub octets: usize,
+    /// Its writer is gone after so many replies.
+    pub leaves_after: Option<usize>,
+}
+
+/// Somebody looks into his mailbox.
+#[derive(Clone, Debug)]
+pub struct VisitPlan {
+    /// When.
+    pub at: Duration,
+    /// Who: the machine, and which of its users.
+    pub user: (usize, usize),
+    /// How.
+    pub habit: Habit,
+    /// He is gone after so many replies.
+    pub leaves_after: Option<usize>,
+}
+
+/// Something that goes wrong for a while.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// What.
+    pub kind: FaultKind,
+    /// From when.
+    pub at: Duration,
+    /// For how long.
+    pub lasts: Duration,
+    /// On which machine, where it is on one.
+    pub host: usize,
+    /// Between it and which other, where it is between two.
+    pub other: usize,
+    /// How bad, in per cent.
+    pub degree: usize,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $words:literal,)*) => {
+        /// What can go wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum FaultKind { $($(#[$doc])* $name,)* }
+
+        impl FaultKind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+        }
+
+        impl fmt::Display for FaultKind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$name => $words,)* })
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The server is killed, and started again.
+    Kill = "server killed",
+    /// The machine has no power for a while.
+    PowerCut = "power cut",
+    /// Nothing passes between two machines.
+    Partition = "partition",
+    /// Nothing passes between a machine and any other.
+    Isolation = "isolation",
+    /// All connections of a machine break.
+    Resets = "connections reset",
+    /// New connections break in the middle.
+    Breaks = "connections that break",
+    /// Everything comes in pieces.
+    Splits = "split segments",
+    /// Everything takes long.
+    SlowWire = "slow network",
+    /// Datagrams are lost.
+    LostDatagrams = "lost datagrams",
+    /// One address of a machine is not reached.
+    Unplugged = "address unreachable",
+    /// Name servers do not answer.
+    SilentNames = "silent name servers",
+    /// They answer late.
+    SlowNames = "slow name servers",
+    /// They fail.
+    FailingNames = "SERVFAIL",
+    /// Their answers are cut off.
+    TruncatedNames = "truncated answers",
+    /// Somebody answers in their place.
+    ForgedNames = "forged answers",
+    /// They answer garbage.
+    GarbledNames = "garbled answers",
+    /// A disk is full, now and then.
+    FullDisk = "full disk",
+    /// A disk is slow.
+    SlowDisk = "slow disk",
+    /// A store hands ops back.
+    BusyDisk = "busy store",
+    /// A sync fails: the store stops, and somebody starts the server again.
+    FailedSync = "failed sync",
+    /// A clock is set to another time.
+    ClockJump = "clock jump",
+    /// What a store hints at is not heard.
+    Deafness = "lost notices",
+}
+
+impl FaultKind {
+    /// While it lasts, a name may not be found that is there.
+    #[must_use]
+    pub fn hides_names(self) -> bool {
+        matches!(
+            self,
+            Self::SlowWire
+                | Self::LostDatagrams
+                | Self::SilentNames
+                | Self::SlowNames
+                | Self::FailingNames
+                | Self::TruncatedNames
+                | Self::ForgedNames
+                | Self::GarbledNames
+        )
+    }
+}
+
+/// Domains that nobody can write to, each for another reason.
+pub const HOPELESS: [&str; 6] =
+    ["null.example", "void.example", "ring.example", "deaf.example", "maze.example", "self.example"];
+
+impl Plan {
+    /// Draws one.
+    #[must_use]
+    pub fn draw(seed: u64, size: &Size) -> Self {
+        let mut random = Random::new(&Seed::number(seed ^ 0x5eed_0000_0000_0000));
+        let random = &mut random;
+        let hosts: Vec<_> = (0..size.hosts.max(1))
+            .map(|_| HostPlan {
+                nodes: if random.below(4) == 0 { 2 } else { 1 },
+                tls: random.below(3) == 0,
+                second: random.below(2) == 0,
+                dead_first: random.below(8) == 0,
+            })
+            .collect();
+        let users = size.users.max(1);
+        let letters = (0..size.letters).map(|number| letter(number as u32, hosts.len(), users, size, random)).collect();
+        let visits = (0..size.visits).map(|_| visit(hosts.len(), users, size, random)).collect();
+        // A swarm: each world has only some of what can go wrong, so that no fault hides another.
+        let mut kinds = FaultKind::ALL.to_vec();
+        random.shuffle(&mut kinds);
+        kinds.truncate(3 + random.below(6));
+        let faults =
+            (0..size.faults).map(|number| fault(kinds[number % kinds.len()], hosts.len(), size, random)).collect();
+        Self { seed, hosts, users, letters, visits, faults, span: size.span }
+    }
+
+    /// The kinds of what goes wrong in it.
+    #[must_use]
+    pub fn kinds(&self) -> BTreeSet<FaultKind> {
+        self.faults.iter().map(|fault| fault.kind).collect()
+    }
+}
+
+fn within(span: Duration, random: &mut Random) -> Duration {
+    Duration::from_millis(random.below(span.as_millis() as usize + 1) as u64)
+}
+
+/// A number that is small more often than not, of this magnitude at most.
+fn skewed(magnitude: u32, random: &mut Random) -> usize {
+    let most = 1_usize << random.below(magnitude as usize + 1);
+    most / 2 + random.below(most)
+}
+
+fn letter(number: u32, hosts: usize, users: usize, size: &Size, random: &mut Random) -> LetterPlan {
+    let from = (random.below(hosts), random.below(users));
+    let mut to: Vec<String> = Vec::new();
+    for _ in 0..1 + skewed(2, random) {
+        let address = match random.below(20) {
+            0 => format!("nobody@{}", domain(random.below(hosts))),
+            1 => format!("u0@{}", HOPELESS[random.below(HOPELESS.len())]),
+            2..7 => format!("u{}@{}", random.below(users), domain(from.0)),
+            _ => format!("u{}@{}", random.below(users), domain(random.below(hosts))),
+        };
+        if !to.contains(&address) {
+            to.push(address);
+        }
+    }
+    // Most are short; now and then one is staged.
+    let octets = 200 + skewed(if random.below(10) == 0 { 17 } else { 12 }, random);
+    let leaves_after = (random.below(8) == 0).then(|| 1 + random.below(8));
+    LetterPlan { number, at: within(size.span, random), from, to, octets, leaves_after }
+}
+
+fn visit(hosts: usize, users: usize, size: &Size, random: &mut Random) -> VisitPlan {
+    let habit = [Habit::Empties, Habit::Picks, Habit::Looks][random.below(3)];
+    let leaves_after = (random.below(4) == 0).then(|| 1 + random.below(12));
+    let user = (random.below(hosts), random.below(users));
+    VisitPlan { at: within(size.span, random), user, habit, leaves_after }
+}
+
+fn fault(kind: FaultKind, hosts: usize, size: &Size, random: &mut Random) -> Fault {
+    let host = random.below(hosts);
+    let other = (host + 1 + random.below(hosts.max(2) - 1)) % hosts;
+    // Many are short, some last for most of the time.
+    let lasts = Duration::from_secs(1 << random.below(12)) + within(Duration::from_secs(60), random);
+    Fault { kind, at: within(size.span, random), lasts, host, other, degree: 10 + random.below(91) }
+}
+
+/// The domain of a machine.
+#[must_use]
+pub fn domain(host: usize) -> String {
+    format!("d{host}.example")
+}

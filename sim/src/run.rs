@@ -1,0 +1,279 @@
+//! A plan is carried out, and judged.
+//!
+//! In the first phase things go wrong, and nothing that was promised may break: safety. Then the world heals, and
+//! everything must come to its end: the queues drain, everybody finds his mail, sessions end, and nothing is held any
+//! more: liveness.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use pillarbox_core::Mono;
+use pillarbox_core::node::Holdings;
+
+use crate::census::census;
+use crate::disk::Health;
+use crate::host::Power;
+use crate::ledger::Counts;
+use crate::letter::Letter;
+use crate::names::Fog;
+use crate::people::{Habit, Mailer, Popper};
+use crate::plan::{Fault, FaultKind, Plan};
+use crate::town::{self, Resident};
+use crate::weather::Weather;
+use crate::world::{Step, World};
+
+/// Steps without an end, after which a world goes round in circles.
+const STEPS: u64 = 20_000_000;
+
+/// How long a world may take to come to rest once it is healed: a clock may have been wrong by a day, and what it has
+/// put off until then is tried once more, and reported.
+const REST: Duration = Duration::from_secs(40 * 3600);
+
+/// How long sessions may take to end when everybody is gone.
+const FAREWELL: Duration = Duration::from_secs(3600);
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The trace, as a number.
+    pub trace: u64,
+    /// The promises that were broken.
+    pub violations: Vec<String>,
+    /// What was counted.
+    pub counts: Counts,
+    /// Things that happened.
+    pub steps: u64,
+    /// Simulated time.
+    pub passed: Duration,
+    /// What happened, for a reader, if it was kept.
+    pub lines: Vec<String>,
+}
+
+/// Carries a plan out. With `told`, the outcome has the lines of what happened.
+#[must_use]
+pub fn run(plan: &Plan, told: bool) -> Outcome {
+    let (mut world, residents) = town::build(plan, told);
+    let panicked =
+        catch_unwind(AssertUnwindSafe(|| Run { world: &mut world, plan, residents: &residents }.run())).err();
+    if let Some(why) = panicked {
+        let words = why.downcast_ref::<String>().cloned();
+        let words = words.or_else(|| why.downcast_ref::<&str>().map(|words| (*words).to_owned()));
+        world.ledger.violated(format!("a panic: {}", words.unwrap_or_default()));
+    }
+    Outcome {
+        trace: world.trace.hash(),
+        violations: world.ledger.violations().to_vec(),
+        counts: world.ledger.counts(),
+        steps: world.steps,
+        passed: Duration::from_nanos(world.now().0),
+        lines: world.trace.lines().to_vec(),
+    }
+}
+
+struct Run<'a> {
+    world: &'a mut World,
+    plan: &'a Plan,
+    residents: &'a [Vec<Resident>],
+}
+
+impl Run<'_> {
+    fn run(&mut self) {
+        self.set_out();
+        self.until(Mono(1) + self.plan.span);
+        self.heal();
+        self.rest();
+        // What is broken already breaks everything that comes behind it.
+        if !self.world.ledger.violations().is_empty() {
+            return;
+        }
+        self.look_once_more();
+        self.farewell();
+    }
+
+    fn resident(&self, (host, user): (usize, usize)) -> Option<Resident> {
+        self.residents.get(host)?.get(user).copied()
+    }
+
+    /// Everything that is planned goes into the agenda.
+    fn set_out(&mut self) {
+        for letter in &self.plan.letters {
+            let Some(Resident { user, host, .. }) = self.resident(letter.from) else { continue };
+            let to = letter.to.clone();
+            let mailer = Mailer::new(user, host, Letter(letter.number), to, letter.octets, letter.leaves_after);
+            self.world.person(Mono(1) + letter.at, Box::new(mailer));
+        }
+        for visit in &self.plan.visits {
+            let Some(Resident { user, host, .. }) = self.resident(visit.user) else { continue };
+            let popper = Popper::new(user, host, visit.habit, visit.leaves_after);
+            self.world.person(Mono(1) + visit.at, Box::new(popper));
+        }
+        for (number, fault) in self.plan.faults.iter().enumerate() {
+            self.world.planned(Mono(1) + fault.at, 2 * number);
+            self.world.planned(Mono(1) + fault.at + fault.lasts, 2 * number + 1);
+        }
+    }
+
+    /// Lets the world go on until then.
+    fn until(&mut self, end: Mono) {
+        loop {
+            match self.world.step(end) {
+                Step::Done => {}
+                // What begins behind the healing does not begin.
+                Step::Planned(_) if self.world.now() > Mono(1) + self.plan.span => {}
+                Step::Planned(what) => self.fault(&self.plan.faults[what / 2], what % 2 == 0),
+                Step::Over => return,
+            }
+            if self.world.steps > STEPS {
+                return self.world.ledger.violated("the world does not come to rest".to_owned());
+            }
+        }
+    }
+
+    fn fault(&mut self, fault: &Fault, begins: bool) {
+        let now = self.world.now();
+        let world = &mut *self.world;
+        let host = fault.host.min(world.hosts.len() - 1);
+        let other = fault.other.min(world.hosts.len() - 1);
+        world
+            .trace
+            .tell(now, || format!("{} d{host} {} {}%", if begins { "+" } else { "-" }, fault.kind, fault.degree));
+        let degree = if begins { fault.degree } else { 0 };
+        match fault.kind {
+            FaultKind::Kill if begins => world.crash(host, false),
+            FaultKind::PowerCut if begins => world.crash(host, true),
+            FaultKind::Kill | FaultKind::PowerCut => world.start(host),
+            FaultKind::Partition if begins => world.weather.cut(host, other, now + fault.lasts),
+            FaultKind::Isolation if begins => {
+                for other in (0..world.hosts.len()).filter(|other| *other != host) {
+                    world.weather.cut(host, other, now + fault.lasts);
+                }
+            }
+            FaultKind::Partition | FaultKind::Isolation => {}
+            FaultKind::Resets => world.reset(host, None),
+            FaultKind::Breaks => world.weather.breaks = degree,
+            FaultKind::Splits => world.weather.splits = degree,
+            FaultKind::SlowWire => {
+                let base = Weather::default();
+                let (latency, per_octet) = match begins {
+                    true => ((base.latency.0 * 50, base.latency.1 * degree as u32), 200 * degree as u64),
+                    false => (base.latency, base.per_octet),
+                };
+                (world.weather.latency, world.weather.per_octet) = (latency, per_octet);
+            }
+            FaultKind::LostDatagrams => world.weather.loses = degree,
+            FaultKind::Unplugged => {
+                let address = world.hosts[host].addresses[0];
+                match begins {
+                    true => _ = world.hosts[host].unplugged.insert(address),
+                    false => _ = world.hosts[host].unplugged.remove(&address),
+                }
+            }
+            FaultKind::SilentNames => world.names.fog.silent = degree,
+            FaultKind::SlowNames => world.names.fog.slow = degree,
+            FaultKind::FailingNames => world.names.fog.failing = degree,
+            FaultKind::TruncatedNames => world.names.fog.truncated = degree,
+            FaultKind::ForgedNames => world.names.fog.forged = degree,
+            FaultKind::GarbledNames => world.names.fog.garbage = degree / 4,
+            FaultKind::FullDisk => world.hosts[host].disk.health.full = degree,
+            FaultKind::BusyDisk => world.hosts[host].disk.health.busy = degree.min(90),
+            FaultKind::SlowDisk => {
+                let health = &mut world.hosts[host].disk.health;
+                *health = match begins {
+                    true => Health {
+                        write: Duration::from_millis(10 * (degree * degree) as u64),
+                        read: Duration::from_millis(degree as u64),
+                        ..*health
+                    },
+                    false => Health { write: Health::GOOD.write, read: Health::GOOD.read, ..*health },
+                };
+            }
+            FaultKind::FailedSync if begins => world.hosts[host].disk.stopped = true,
+            FaultKind::FailedSync => {
+                if world.hosts[host].disk.stopped {
+                    world.crash(host, false);
+                    world.start(host);
+                }
+            }
+            FaultKind::ClockJump => {
+                let clock = &world.hosts[host].clock;
+                let hours = fault.degree as i64 % 24;
+                match begins {
+                    true => clock.jump(3_600_000 * if fault.degree.is_multiple_of(2) { hours } else { -hours }),
+                    // Some clocks stay wrong.
+                    false if !fault.degree.is_multiple_of(3) => clock.right(),
+                    false => {}
+                }
+                world.touch(host);
+            }
+            FaultKind::Deafness => world.hosts[host].deaf = begins,
+        }
+    }
+
+    /// Everything works again.
+    fn heal(&mut self) {
+        let now = self.world.now();
+        let world = &mut *self.world;
+        world.trace.tell(now, || "the world heals".to_owned());
+        world.weather.clear();
+        world.names.fog = Fog::default();
+        for host in 0..world.hosts.len() {
+            world.hosts[host].unplugged.clear();
+            world.hosts[host].deaf = false;
+            world.hosts[host].disk.health = Health::GOOD;
+            if world.hosts[host].disk.stopped {
+                world.crash(host, false);
+            }
+            if world.hosts[host].power != Power::On {
+                world.start(host);
+            }
+        }
+    }
+
+    /// The queues drain.
+    fn rest(&mut self) {
+        let end = self.world.now() + REST;
+        while self.world.now() < end && (self.world.queued() > 0 || self.world.busy_people() > 0) {
+            self.until(self.world.now() + Duration::from_secs(60));
+            if !self.world.ledger.violations().is_empty() {
+                return;
+            }
+        }
+        for host in &self.world.hosts {
+            if host.queued() > 0 {
+                let how = format!("the queue of {} does not drain: {} rows", host.name, host.queued());
+                return self.world.ledger.violated(how);
+            }
+        }
+        if self.world.busy_people() > 0 {
+            self.world.ledger.violated(format!("{} people wait for ever", self.world.busy_people()));
+        }
+    }
+
+    /// Everybody looks into his mailbox, which nobody holds; and what he has is what was promised.
+    fn look_once_more(&mut self) {
+        for resident in self.residents.iter().flatten() {
+            let popper = Popper::new(resident.user, resident.host, Habit::Looks, None);
+            self.world.person(self.world.now(), Box::new(popper.last()));
+        }
+        self.until(self.world.now() + Duration::from_secs(3600));
+        for resident in self.residents.iter().flatten() {
+            let world = &mut *self.world;
+            let store = &world.hosts[resident.host].disk.store;
+            let has = census(store, resident.account, resident.user, &mut world.ledger);
+            world.ledger.settle_user(resident.user, &has);
+        }
+        self.world.ledger.settle();
+    }
+
+    /// Sessions end, and nothing is held any more.
+    fn farewell(&mut self) {
+        self.until(self.world.now() + FAREWELL);
+        let held: Vec<_> = (self.world.holdings())
+            .filter(|(_, connections, holdings)| *connections > 0 || *holdings != Holdings::default())
+            .map(|(node, connections, holdings)| {
+                format!("at rest node {node} holds {connections} connections, {holdings:?}")
+            })
+            .collect();
+        held.into_iter().for_each(|how| self.world.ledger.violated(how));
+    }
+}

@@ -1,0 +1,183 @@
+//! How a world is set up: machines with their domains and users, and the name service with its good and bad corners.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pillarbox_core::dns::responder::{Behaviour, Responder, Zone};
+use pillarbox_core::node::{Cleartext, Config, Delivery, Limits, Protocol, Service, TlsMode};
+use pillarbox_core::ops::{AccountId, AccountOp, AccountReply, Resolution, StoreOp, StoreReply};
+use pillarbox_core::router::Routes;
+use pillarbox_core::tls::fake::{FakeClient, FakeServer};
+use pillarbox_core::{dns, queue};
+use pillarbox_store::{MemoryStore, Options, PasswordCost};
+
+use crate::host::Clock;
+use crate::ledger::UserId;
+use crate::names::Names;
+use crate::plan::{HostPlan, Plan, domain};
+use crate::trace::Trace;
+use crate::world::World;
+
+/// Where the name servers are.
+const NAME_SERVERS: [[u8; 4]; 2] = [[198, 51, 100, 53], [198, 51, 100, 54]];
+/// Where forgers lead.
+const THIEF: [u8; 4] = [203, 0, 113, 99];
+/// Where nobody is.
+const NOBODY: [u8; 4] = [203, 0, 113, 1];
+
+/// A mailbox of the town's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resident {
+    pub(crate) user: UserId,
+    pub(crate) host: usize,
+    pub(crate) account: AccountId,
+}
+
+/// The addresses of a machine: of its first exchanger, and of its second.
+fn addresses(host: usize) -> [Ipv4Addr; 2] {
+    let (high, low) = ((host / 250) as u8, (host % 250) as u8 + 1);
+    [Ipv4Addr::new(10, high, low, 1), Ipv4Addr::new(10, high, low, 2)]
+}
+
+/// The world of a plan, with everybody in it who lives there.
+pub(crate) fn build(plan: &Plan, told: bool) -> (World, Vec<Vec<Resident>>) {
+    let names = Names::new(responder(plan, false), responder(plan, true));
+    let mut world = World::new(plan.seed, names, Trace::new(told));
+    world.thieves.insert(IpAddr::from(THIEF));
+    world.names_are_good = plan.kinds().iter().all(|kind| !kind.hides_names());
+    let mut residents = Vec::new();
+    for (number, host) in plan.hosts.iter().enumerate() {
+        let clock = Arc::new(Clock::default());
+        let shown = Arc::clone(&clock);
+        let store = MemoryStore::new(Options {
+            password_cost: PasswordCost::CHEAP,
+            clock: Arc::new(move || shown.shown()),
+            ..Options::default()
+        });
+        let [first, second] = addresses(number).map(IpAddr::from);
+        let name = domain(number);
+        let added: Vec<_> = (0..plan.users).map(|user| add(&store, &format!("u{user}@{name}"))).collect();
+        let mut here = vec![first];
+        if host.second {
+            here.push(second);
+            world.preferred.insert(second, vec![first]);
+        }
+        if host.dead_first {
+            for address in &here {
+                world.preferred.entry(*address).or_default().push(IpAddr::from(dead(number)));
+            }
+        }
+        let place = world.machine(&name, here, &config(&name, host), store, clock, host.nodes);
+        residents.push(
+            (0..plan.users)
+                .filter_map(|user| {
+                    let account = added[user]?;
+                    let user = world.ledger.user(&format!("u{user}@{name}"), place, account);
+                    Some(Resident { user, host: place, account })
+                })
+                .collect(),
+        );
+    }
+    (world, residents)
+}
+
+fn add(store: &MemoryStore, address: &str) -> Option<AccountId> {
+    let parsed: pillarbox_core::smtp::Address = address.parse().ok()?;
+    let password = address.split('@').next()?.into();
+    let op = AccountOp::Add { address: parsed.clone(), password };
+    let added = store.apply(StoreOp::Account(op));
+    debug_assert_eq!(added, StoreReply::Account(AccountReply::Done));
+    match store.apply(StoreOp::Account(AccountOp::Resolve { address: parsed })) {
+        StoreReply::Account(AccountReply::Resolved(Resolution::Targets { accounts, .. })) => Some(accounts.first()?.0),
+        _ => None,
+    }
+}
+
+/// The address of an exchanger that does not exist.
+fn dead(host: usize) -> Ipv4Addr {
+    let [high, low] = (host as u16).to_be_bytes();
+    Ipv4Addr::new(203, 1, high, low)
+}
+
+fn config(domain: &str, host: &HostPlan) -> Config {
+    let hostname = format!("mx.{domain}");
+    let service = |protocol| Service::new(protocol, if host.tls { TlsMode::StartTls } else { TlsMode::None });
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let limits = queue::Limits { lease: minutes(60), recheck: minutes(15), ..queue::Limits::default() };
+    Config {
+        hostname: hostname.clone(),
+        routes: Routes { hostname, domains: vec![domain.to_owned()], routes: Vec::new() },
+        services: vec![
+            service(Protocol::Transfer),
+            service(Protocol::Submission),
+            service(Protocol::Pop3),
+            service(Protocol::Imap),
+        ],
+        tls: if host.tls { Some(Arc::new(FakeServer)) } else { None },
+        cleartext: Cleartext::Always,
+        message_size: 50 * 1024 * 1024,
+        delivery: Delivery {
+            port: 25,
+            tls: if host.tls { Some(Arc::new(FakeClient)) } else { None },
+            queue: Arc::new(queue::Config {
+                retry: vec![minutes(1), minutes(5), minutes(15), minutes(30)],
+                expire_after: minutes(4 * 60),
+                limits,
+                ..queue::Config::default()
+            }),
+        },
+        dns: dns::Config {
+            servers: NAME_SERVERS.map(|address| (address, 53).into()).to_vec(),
+            limits: dns::Limits::default(),
+        },
+        // Small, so that bodies are staged now and then.
+        limits: Limits { inline_body: 8 * 1024, inline_bodies: 64 * 1024, ..Limits::default() },
+        tap: None,
+    }
+}
+
+/// The name service: right, or as forgers would have it.
+fn responder(plan: &Plan, forged: bool) -> Responder {
+    let at = |address: Ipv4Addr| if forged { Ipv4Addr::from(THIEF) } else { address };
+    let mut zones: Vec<Zone> = (plan.hosts.iter().enumerate())
+        .map(|(number, host)| {
+            let name = domain(number);
+            let [first, second] = addresses(number);
+            let mut zone = Zone::new(&name).mx(&name, 10, &format!("mx.{name}")).a(&format!("mx.{name}"), at(first));
+            if host.second {
+                zone = zone.mx(&name, 20, &format!("mx2.{name}")).a(&format!("mx2.{name}"), at(second));
+            }
+            if host.dead_first {
+                zone = zone.mx(&name, 5, &format!("old.{name}")).a(&format!("old.{name}"), at(dead(number)));
+            }
+            zone
+        })
+        .collect();
+    // Where mail cannot go: no mail wanted, no such domain, names that lead in circles, an exchanger that is not there,
+    // more exchangers than anybody would try, and one that leads back to whoever sends.
+    zones.push(Zone::new("null.example").null_mx("null.example"));
+    zones.push(
+        Zone::new("ring.example")
+            .mx("ring.example", 10, "a.ring.example")
+            .cname("a.ring.example", "b.ring.example")
+            .cname("b.ring.example", "a.ring.example"),
+    );
+    zones.push(
+        Zone::new("deaf.example").mx("deaf.example", 10, "mx.deaf.example").a("mx.deaf.example", at(NOBODY.into())),
+    );
+    let maze = (0..150_u16).fold(Zone::new("maze.example"), |zone, number| {
+        let exchanger = format!("a-rather-long-name-{number}.maze.example");
+        let next = format!("c{}.maze.example", number % 12);
+        match number % 3 {
+            0 => zone.mx("maze.example", number, &exchanger),
+            1 => zone.mx("maze.example", number, &exchanger).cname(&exchanger, &next),
+            _ => zone.mx("maze.example", number, &exchanger).a(&exchanger, at(NOBODY.into())),
+        }
+    });
+    zones.push(maze.behaviour("a-rather-long-name-3.maze.example", Behaviour::Silent));
+    let plain = plan.hosts.iter().position(|host| !host.dead_first).unwrap_or(0);
+    zones.push(Zone::new("self.example").mx("self.example", 10, &format!("mx.{}", domain(plain))));
+    zones.push(Zone::new("example"));
+    Responder::new(zones)
+}
