@@ -14,6 +14,7 @@ use pillarbox_core::{Direction, Mono, Now, Wall};
 
 use crate::disk::{Disk, Ear};
 use crate::ledger::Ledger;
+use crate::letter::{Found, recognize};
 use crate::overheard::Overheard;
 use crate::wire::WireId;
 
@@ -79,8 +80,8 @@ pub(crate) struct Host {
     pub(crate) deaf: bool,
     /// What large bodies begin with, by stage.
     pub(crate) stages: BTreeMap<StageId, Vec<u8>>,
-    /// What the bodies of queue rows begin with.
-    pub(crate) rows: BTreeMap<RowId, Bytes>,
+    /// What the bodies of queue rows begin with, and whom they are for.
+    pub(crate) rows: BTreeMap<RowId, (Bytes, String)>,
 }
 
 /// A node in its place.
@@ -143,7 +144,7 @@ impl Host {
                 }
                 for (row, attempted) in &settle.rows {
                     if *attempted == Attempted::Finished {
-                        self.rows.remove(row);
+                        self.finished(number, *row, ledger);
                     }
                 }
             }
@@ -162,7 +163,7 @@ impl Host {
         let head: Bytes = match &accept.body {
             Body::Inline(pieces) => pieces.concat().into(),
             Body::Staged(stage) => self.stages.remove(stage).unwrap_or_default().into(),
-            Body::Row(row) => self.rows.get(row).cloned().unwrap_or_default(),
+            Body::Row(row) => self.rows.get(row).map(|(head, _)| head.clone()).unwrap_or_default(),
         };
         for (delivery, email) in accept.deliveries.iter().zip(&accepted.emails) {
             if email.is_some() {
@@ -170,7 +171,21 @@ impl Host {
             }
         }
         let head = head.slice(..head.len().min(HEAD));
-        self.rows.extend(accepted.rows.iter().map(|row| (*row, head.clone())));
+        // Those of recipients whose account was gone come last.
+        let gone = accept.deliveries.iter().zip(&accepted.emails).filter(|(_, email)| email.is_none());
+        let recipients =
+            accept.rows.iter().map(|row| &row.recipient).chain(gone.map(|(delivery, _)| &delivery.recipient));
+        for (row, recipient) in accepted.rows.iter().zip(recipients) {
+            self.rows.insert(*row, (head.clone(), recipient.to_string()));
+        }
+    }
+
+    fn finished(&mut self, number: usize, row: RowId, ledger: &mut Ledger) {
+        if let Some((head, recipient)) = self.rows.remove(&row)
+            && let Found::Letter(letter, _) = recognize(&head)
+        {
+            ledger.finished(number, letter, &recipient);
+        }
     }
 
     /// Rows in its queue.

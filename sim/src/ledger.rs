@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use pillarbox_core::ops::AccountId;
 
 use crate::letter::{Found, Letter, recognize};
@@ -36,7 +35,8 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug)]
 struct Entry {
     from: UserId,
-    text: Bytes,
+    /// How long it is; the rest follows from its number.
+    octets: usize,
     outcome: Outcome,
     /// Those who were accepted as its recipients, in their domains' eyes; `None` for an address that nobody has.
     to: Vec<(String, Option<UserId>)>,
@@ -53,10 +53,6 @@ struct Copies {
     removed: u32,
     /// Removed by him, who was not told whether.
     perhaps_removed: u32,
-    /// Made by him of one that he had.
-    made: u32,
-    /// Made, perhaps.
-    perhaps_made: u32,
 }
 
 /// What was counted.
@@ -143,8 +139,8 @@ impl Ledger {
     // What people say.
 
     /// Somebody has written a letter.
-    pub(crate) fn wrote(&mut self, letter: Letter, from: UserId, text: Bytes) {
-        let entry = Entry { from, text, outcome: Outcome::Unsent, to: Vec::new(), reported: BTreeSet::new() };
+    pub(crate) fn wrote(&mut self, letter: Letter, from: UserId, octets: usize) {
+        let entry = Entry { from, octets, outcome: Outcome::Unsent, to: Vec::new(), reported: BTreeSet::new() };
         self.letters.insert(letter, entry);
     }
 
@@ -178,7 +174,7 @@ impl Ledger {
                     self.violated(format!("{letter:?} was never written, and {} has it", self.address(user)));
                     return None;
                 };
-                if message[at..] != entry.text {
+                if message[at..] != letter.text(entry.octets) {
                     let has = String::from_utf8_lossy(&message[at..]).into_owned();
                     self.violated(format!("{letter:?} was altered on its way to {}: {has:?}", self.address(user)));
                 }
@@ -201,12 +197,6 @@ impl Ledger {
     pub(crate) fn removed(&mut self, user: UserId, letter: Letter, told: bool) {
         let copies = self.copies.entry((user, letter)).or_default();
         *if told { &mut copies.removed } else { &mut copies.perhaps_removed } += 1;
-    }
-
-    /// He has made another copy of it; `told` when he was told so.
-    pub(crate) fn copied(&mut self, user: UserId, letter: Letter, told: bool) {
-        let copies = self.copies.entry((user, letter)).or_default();
-        *if told { &mut copies.made } else { &mut copies.perhaps_made } += 1;
     }
 
     // What the disks are given.
@@ -268,6 +258,11 @@ impl Ledger {
         self.heard.extend(recipients.iter().map(|recipient| (host, letter, recipient.clone())));
     }
 
+    /// It has written down that a recipient of it is done with, and forgets him.
+    pub(crate) fn finished(&mut self, host: usize, letter: Letter, recipient: &str) {
+        self.heard.remove(&(host, letter, recipient.to_owned()));
+    }
+
     /// A machine has died, and with it what it heard and had not written down.
     pub(crate) fn forgot(&mut self, host: usize) {
         self.heard.retain(|(of, ..)| *of != host);
@@ -281,8 +276,8 @@ impl Ledger {
         let range = (user, Letter(0))..=(user, Letter(u32::MAX));
         for ((_, letter), copies) in self.copies.range(range) {
             let has = has.get(letter).copied().unwrap_or(0);
-            let least = (copies.delivered + copies.made).saturating_sub(copies.removed + copies.perhaps_removed);
-            let most = (copies.delivered + copies.made + copies.perhaps_made).saturating_sub(copies.removed);
+            let least = copies.delivered.saturating_sub(copies.removed + copies.perhaps_removed);
+            let most = copies.delivered.saturating_sub(copies.removed);
             if has < least || has > most {
                 wrong.push(format!("{} has {letter:?} {has} times: {copies:?}", self.address(user)));
             }

@@ -195,6 +195,15 @@ impl FaultKind {
     }
 }
 
+/// What stands in a plan, by its place there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    Letter(usize),
+    Visit(usize),
+    Begins(usize),
+    Ends(usize),
+}
+
 /// Domains that nobody can write to, each for another reason.
 pub const HOPELESS: [&str; 6] =
     ["null.example", "void.example", "ring.example", "deaf.example", "maze.example", "self.example"];

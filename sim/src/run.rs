@@ -17,13 +17,14 @@ use crate::ledger::Counts;
 use crate::letter::Letter;
 use crate::names::Fog;
 use crate::people::{Habit, Mailer, Popper};
-use crate::plan::{Fault, FaultKind, Plan};
+use crate::plan::{Fault, FaultKind, Item, LetterPlan, Plan, VisitPlan};
 use crate::town::{self, Resident};
 use crate::weather::Weather;
 use crate::world::{Step, World};
 
-/// Steps without an end, after which a world goes round in circles.
-const STEPS: u64 = 20_000_000;
+/// Steps after which a world goes round in circles: in any world, and for each letter in it.
+const STEPS: u64 = 10_000_000;
+const STEPS_A_LETTER: u64 = 10_000;
 
 /// How long a world may take to come to rest once it is healed: a clock may have been wrong by a day, and what it has
 /// put off until then is tried once more, and reported.
@@ -96,20 +97,16 @@ impl Run<'_> {
 
     /// Everything that is planned goes into the agenda.
     fn set_out(&mut self) {
-        for letter in &self.plan.letters {
-            let Some(Resident { user, host, .. }) = self.resident(letter.from) else { continue };
-            let to = letter.to.clone();
-            let mailer = Mailer::new(user, host, Letter(letter.number), to, letter.octets, letter.leaves_after);
-            self.world.person(Mono(1) + letter.at, Box::new(mailer));
+        let begin = self.world.now();
+        for (number, letter) in self.plan.letters.iter().enumerate() {
+            self.world.planned(begin + letter.at, Item::Letter(number));
         }
-        for visit in &self.plan.visits {
-            let Some(Resident { user, host, .. }) = self.resident(visit.user) else { continue };
-            let popper = Popper::new(user, host, visit.habit, visit.leaves_after);
-            self.world.person(Mono(1) + visit.at, Box::new(popper));
+        for (number, visit) in self.plan.visits.iter().enumerate() {
+            self.world.planned(begin + visit.at, Item::Visit(number));
         }
         for (number, fault) in self.plan.faults.iter().enumerate() {
-            self.world.planned(Mono(1) + fault.at, 2 * number);
-            self.world.planned(Mono(1) + fault.at + fault.lasts, 2 * number + 1);
+            self.world.planned(begin + fault.at, Item::Begins(number));
+            self.world.planned(begin + fault.at + fault.lasts, Item::Ends(number));
         }
     }
 
@@ -118,15 +115,38 @@ impl Run<'_> {
         loop {
             match self.world.step(end) {
                 Step::Done => {}
-                // What begins behind the healing does not begin.
-                Step::Planned(_) if self.world.now() > Mono(1) + self.plan.span => {}
-                Step::Planned(what) => self.fault(&self.plan.faults[what / 2], what % 2 == 0),
+                Step::Planned(item) => self.item(item),
                 Step::Over => return,
             }
-            if self.world.steps > STEPS {
+            if self.world.steps > STEPS + STEPS_A_LETTER * self.plan.letters.len() as u64 {
                 return self.world.ledger.violated("the world does not come to rest".to_owned());
             }
         }
+    }
+
+    fn item(&mut self, item: Item) {
+        let plan = self.plan;
+        // What is to begin behind the healing does not begin, and what has been healed does not end.
+        let healed = self.world.now() > Mono(1) + plan.span;
+        match item {
+            Item::Letter(number) => self.write(&plan.letters[number]),
+            Item::Visit(number) => self.visit(&plan.visits[number]),
+            Item::Begins(_) | Item::Ends(_) if healed => {}
+            Item::Begins(number) => self.fault(&plan.faults[number], true),
+            Item::Ends(number) => self.fault(&plan.faults[number], false),
+        }
+    }
+
+    fn write(&mut self, letter: &LetterPlan) {
+        let Some(Resident { user, host, .. }) = self.resident(letter.from) else { return };
+        let to = letter.to.clone();
+        let mailer = Mailer::new(user, host, Letter(letter.number), to, letter.octets, letter.leaves_after);
+        self.world.person(Box::new(mailer));
+    }
+
+    fn visit(&mut self, visit: &VisitPlan) {
+        let Some(Resident { user, host, .. }) = self.resident(visit.user) else { return };
+        self.world.person(Box::new(Popper::new(user, host, visit.habit, visit.leaves_after)));
     }
 
     fn fault(&mut self, fault: &Fault, begins: bool) {
@@ -253,7 +273,7 @@ impl Run<'_> {
     fn look_once_more(&mut self) {
         for resident in self.residents.iter().flatten() {
             let popper = Popper::new(resident.user, resident.host, Habit::Looks, None);
-            self.world.person(self.world.now(), Box::new(popper.last()));
+            self.world.person(Box::new(popper.last()));
         }
         self.until(self.world.now() + Duration::from_secs(3600));
         for resident in self.residents.iter().flatten() {

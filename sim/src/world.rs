@@ -25,6 +25,7 @@ use crate::ledger::Ledger;
 use crate::names::Names;
 use crate::overheard::{Learnt, Overheard};
 use crate::people::{Deed, News, Person};
+use crate::plan::Item;
 use crate::trace::Trace;
 use crate::weather::Weather;
 use crate::wire::{Freight, Plug, Way, Wire, WireId};
@@ -61,12 +62,10 @@ enum Coming {
     Answer { node: usize, life: u64, socket: SocketId, from: SocketAddr, bytes: Bytes },
     /// A person connects.
     Call { person: u64, host: usize, port: u16 },
-    /// A person is woken.
-    Woken(u64, u64),
-    /// A person begins.
-    Begin(u64),
+    /// A person has lost his patience.
+    Impatient(u64, u64),
     /// What the plan has for this moment.
-    Planned(usize),
+    Planned(Item),
 }
 
 struct Entry {
@@ -101,8 +100,6 @@ struct Device {
     wire: Option<(WireId, usize)>,
     /// What he waits for; an older one wakes nobody.
     waits: u64,
-    /// He has said himself that he waits: else he loses his patience.
-    waits_himself: bool,
 }
 
 /// The world.
@@ -218,16 +215,16 @@ impl World {
         host
     }
 
-    /// Somebody appears at this time.
-    pub(crate) fn person(&mut self, at: Mono, person: Box<dyn Person>) -> u64 {
+    /// Somebody appears.
+    pub(crate) fn person(&mut self, person: Box<dyn Person>) {
+        self.number += 1;
         let id = self.number;
-        self.devices.insert(id, Device { person, wire: None, waits: 0, waits_himself: false });
-        self.comes(at, Coming::Begin(id));
-        id
+        self.devices.insert(id, Device { person, wire: None, waits: 0 });
+        self.news(id, News::Begin);
     }
 
     /// The plan has something for this time.
-    pub(crate) fn planned(&mut self, at: Mono, what: usize) {
+    pub(crate) fn planned(&mut self, at: Mono, what: Item) {
         self.comes(at, Coming::Planned(what));
     }
 
@@ -341,18 +338,12 @@ impl World {
                 }
             }
             Coming::Call { person, host, port } => self.call(person, host, port),
-            Coming::Woken(person, wait) => {
-                let Some(device) = self.devices.get_mut(&person).filter(|device| device.waits == wait) else {
-                    return Step::Done;
-                };
-                if device.waits_himself && device.wire.is_some() {
-                    self.news(person, News::Woken);
-                } else {
+            Coming::Impatient(person, wait) => {
+                if self.devices.get(&person).is_some_and(|device| device.waits == wait) {
                     self.deed(person, Deed::BreakOff);
                     self.news(person, News::Over);
                 }
             }
-            Coming::Begin(person) => self.news(person, News::Begin),
         }
         Step::Done
     }
@@ -832,10 +823,10 @@ impl World {
                 }
                 Plug::Person(person) => {
                     if let Some(device) = self.devices.get_mut(&person) {
-                        (device.wire, device.waits_himself) = (None, false);
+                        device.wire = None;
                         device.waits += 1;
                         let wait = device.waits;
-                        self.comes(self.now, Coming::Woken(person, wait));
+                        self.comes(self.now, Coming::Impatient(person, wait));
                     }
                 }
                 Plug::Names | Plug::Gone(_) | Plug::Nobody => {}
@@ -863,9 +854,8 @@ impl World {
     fn patience(&mut self, person: u64) {
         let Some(device) = self.devices.get_mut(&person) else { return };
         device.waits += 1;
-        device.waits_himself = false;
         let wait = device.waits;
-        self.comes(self.now + PATIENCE, Coming::Woken(person, wait));
+        self.comes(self.now + PATIENCE, Coming::Impatient(person, wait));
     }
 
     fn deed(&mut self, person: u64, deed: Deed) {
@@ -881,17 +871,6 @@ impl World {
                     self.trace.add_bytes(&bytes);
                     self.send(wire, end, Freight::Bytes(bytes));
                     self.patience(person);
-                }
-            }
-            Deed::Wait(time) => {
-                device.waits += 1;
-                device.waits_himself = true;
-                let wait = device.waits;
-                self.comes(self.now + time, Coming::Woken(person, wait));
-            }
-            Deed::Close => {
-                if let Some((wire, end)) = device.wire.take() {
-                    self.leave(wire, end, Leaving::Politely);
                 }
             }
             Deed::BreakOff => {
@@ -974,7 +953,7 @@ pub(crate) enum Step {
     /// Something happened.
     Done,
     /// The plan has this for now.
-    Planned(usize),
+    Planned(Item),
     /// Nothing happens before the end.
     Over,
 }

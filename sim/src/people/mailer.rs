@@ -122,7 +122,7 @@ impl Person for Mailer {
     fn hear(&mut self, _: Mono, news: News<'_>, ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
         match news {
             News::Begin => {
-                ledger.wrote(self.letter, self.user, self.letter.text(self.octets));
+                ledger.wrote(self.letter, self.user, self.octets);
                 deeds.push(Deed::Connect { host: self.host, port: SUBMISSION });
             }
             News::Heard(bytes) => {
@@ -140,7 +140,6 @@ impl Person for Mailer {
                 }
             }
             News::Over => self.gone(ledger, deeds),
-            News::Woken => {}
         }
     }
 }

@@ -3,8 +3,6 @@
 mod mailer;
 mod popper;
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use pillarbox_core::Mono;
 
@@ -20,10 +18,6 @@ pub(crate) enum Deed {
     Connect { host: usize, port: u16 },
     /// Says this.
     Say(Bytes),
-    /// Waits, and is woken, unless something comes before.
-    Wait(Duration),
-    /// Closes the connection as one should.
-    Close,
     /// Is gone in the middle of everything.
     BreakOff,
     /// Has nothing more to do, ever.
@@ -39,8 +33,6 @@ pub(crate) enum News<'a> {
     Heard(&'a [u8]),
     /// The connection is over, or never came about.
     Over,
-    /// What he waited for is over.
-    Woken,
 }
 
 /// Somebody at a device.

@@ -175,7 +175,6 @@ impl Person for Popper {
                 }
             }
             News::Over => self.gone(ledger, deeds),
-            News::Woken => {}
         }
     }
 }
