@@ -87,6 +87,32 @@ fn a_store_of_the_first_version() {
     empty_all(&node, &*store, [alice, bob]);
 }
 
+/// Names were kept as they were written; where two have become one, both mailboxes are there.
+#[test]
+fn names_that_were_written_in_two_ways() {
+    let dir = tempfile::tempdir().unwrap();
+    thaw("version-1", dir.path());
+    let long = "\u{958}".repeat(330);
+    let database = rusqlite::Connection::open(dir.path().join("pillarbox.db")).unwrap();
+    for (number, name) in (1_i64..).zip(["caf\u{e9}", "cafe\u{301}", "cafe\u{301}/x", "caf\u{e9}/x", &long]) {
+        let insert = "INSERT INTO mailboxes
+            SELECT ?1, id, ?2, ?3, 1, 1, 0, 0, 0 FROM accounts WHERE address = 'alice@example.org'";
+        let row = rusqlite::params![[number as u8; 16], name, 2_000 + number];
+        assert_eq!(database.execute(insert, row).unwrap(), 1);
+    }
+    drop(database);
+    let store = open(dir.path());
+    let node = Node::new();
+    let alice = account(&node, &*store, "alice@example.org");
+    let Response::Mailboxes(all) = request(&node, &*store, alice, Request::List) else { panic!("no list") };
+    let names: Vec<_> = all.iter().map(|mailbox| mailbox.name.as_str()).collect();
+    let short = "\u{915}\u{93c}".repeat(166);
+    assert_eq!(names, ["INBOX", "caf\u{e9}", "caf\u{e9} 2", "caf\u{e9}/x", "caf\u{e9}/x 2", &short]);
+    for (name, expected) in [("cafe\u{301}", 2_001), ("cafe\u{301} 2", 2_002), ("caf\u{e9}/x", 2_004)] {
+        assert_eq!(select(&node, &*store, alice, name, true).counters.uid_validity, expected);
+    }
+}
+
 fn empty_all(node: &Node, store: &dyn Store, accounts: [AccountId; 2]) {
     let mut moved = true;
     for account in accounts {

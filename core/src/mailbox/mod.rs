@@ -15,6 +15,7 @@ mod uid;
 
 pub use entry::{Change, Counters, Entry, Mailbox, Selected, SpecialUse};
 pub use flag::{BadKeyword, FlagSet, Keyword, Keywords};
+pub(crate) use name::canonical;
 pub use name::{BadName, MailboxName};
 pub use request::{
     Append, FlagChange, FlagMode, Gone, HEADS_OCTETS, PAGE, PAGE_OCTETS, Request, Response, SEARCH_OCTETS,

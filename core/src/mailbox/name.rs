@@ -1,11 +1,15 @@
-//! Names of mailboxes: a path of levels, as UTF-8.
+//! Names of mailboxes: a path of levels, as Net-Unicode.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
+
 /// A mailbox's name: levels separated by `/`. `INBOX`, however it was written, is always spelt so, also as the first
-/// level of a longer name (RFC 9051 §5.1).
+/// level of a longer name, and characters are composed as far as they can be (normalization form C): what looks the
+/// same is the same name, whichever way it was typed (RFC 9051 §5.1, RFC 5198 §3).
 ///
 /// It never becomes the name of a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +35,11 @@ impl MailboxName {
     /// [`BadName`] when it is empty, too long or too deep, has an empty level, a control character, or one of the
     /// wildcards `*` and `%`, by which it could not be listed.
     pub fn new(text: &str) -> Result<Self, BadName> {
+        // What is too long is not composed; what is composed may be longer than it was.
+        if text.len() > Self::OCTETS {
+            return Err(BadName::TooLong);
+        }
+        let text = canonical(text);
         if text.is_empty() || text.split(Self::DELIMITER).any(str::is_empty) {
             return Err(BadName::EmptyLevel);
         }
@@ -39,12 +48,6 @@ impl MailboxName {
         }
         if text.chars().any(|c| c.is_control() || matches!(c, '*' | '%' | '\u{2028}' | '\u{2029}')) {
             return Err(BadName::Character);
-        }
-        let first = text.split(Self::DELIMITER).next().unwrap_or(text);
-        if first.eq_ignore_ascii_case("INBOX") && first != "INBOX" {
-            let mut name = String::from("INBOX");
-            name.push_str(&text[first.len()..]);
-            return Ok(Self(name.into()));
         }
         Ok(Self(text.into()))
     }
@@ -84,6 +87,20 @@ impl MailboxName {
         let rest = self.0.strip_prefix(&*from.0).filter(|rest| rest.starts_with(Self::DELIMITER))?;
         Self::new(&alloc::format!("{to}{rest}")).ok()
     }
+}
+
+/// The one way to write a name, or a pattern of names: in normalization form C, and with INBOX in capitals where it is
+/// the first level.
+pub(crate) fn canonical(text: &str) -> Cow<'_, str> {
+    let is_composed = text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes;
+    let text = if is_composed { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) };
+    let first = text.split(MailboxName::DELIMITER).next().unwrap_or_default();
+    if first == "INBOX" || !first.eq_ignore_ascii_case("INBOX") {
+        return text;
+    }
+    let mut name = String::from("INBOX");
+    name.push_str(&text[first.len()..]);
+    Cow::Owned(name)
 }
 
 impl fmt::Display for MailboxName {
@@ -126,6 +143,20 @@ mod tests {
         }
         assert_eq!(MailboxName::new("inbox/Work").unwrap().as_str(), "INBOX/Work");
         assert_eq!(MailboxName::new("inboxes").unwrap().as_str(), "inboxes");
+    }
+
+    #[test]
+    fn what_looks_the_same_is_the_same() {
+        let name = |text| MailboxName::new(text).unwrap();
+        assert_eq!(name("Cafe\u{301}").as_str(), "Caf\u{e9}");
+        // Two marks in either order, Hangul, a sign that stands for a letter, and a letter that is never composed.
+        assert_eq!(name("q\u{307}\u{323}"), name("q\u{323}\u{307}"));
+        assert_eq!(name("\u{1112}\u{1161}\u{11ab}/\u{212b}"), name("\u{d55c}/\u{c5}"));
+        assert_eq!(name("\u{958}").as_str(), "\u{915}\u{93c}");
+        // What is composed is longer than what was written, or shorter.
+        assert_eq!(MailboxName::new(&"\u{958}".repeat(200)), Err(BadName::TooLong));
+        assert!(MailboxName::new(&"e\u{301}".repeat(333)).is_ok());
+        assert_eq!(MailboxName::new(&"e\u{301}".repeat(334)), Err(BadName::TooLong));
     }
 
     #[test]

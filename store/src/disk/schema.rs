@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pillarbox_core::mailbox::UidSet;
+use pillarbox_core::mailbox::{MailboxName, UidSet};
 use pillarbox_core::ops::Id;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
@@ -15,8 +15,13 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::mailbox::fill_view;
 
 /// Each step takes a database from the version that is its index to the next one. A released step never changes.
-const MIGRATIONS: &[Step] =
-    &[Step { sql: FIRST, fill: None }, Step { sql: SECOND, fill: Some(fill_views) }, Step { sql: THIRD, fill: None }];
+const MIGRATIONS: &[Step] = &[
+    Step { sql: FIRST, fill: None },
+    Step { sql: SECOND, fill: Some(fill_views) },
+    Step { sql: THIRD, fill: None },
+    // Names of mailboxes are in normalization form C.
+    Step { sql: "", fill: Some(compose_names) },
+];
 
 /// A step from one version to the next.
 struct Step {
@@ -409,9 +414,74 @@ fn fill_views(conn: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Writes each name as it is written today. Two that have become one keep their messages apart: the second gets a number.
+fn compose_names(conn: &Connection) -> rusqlite::Result<()> {
+    for table in ["mailboxes", "noselect", "subscriptions"] {
+        let mut all = conn.prepare(&format!("SELECT account, name FROM {table} WHERE name GLOB '*[^ -~]*'"))?;
+        let all = all.query_map([], |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, String>(1)?)))?;
+        let mut update = conn.prepare(&format!("UPDATE {table} SET name = ?3 WHERE account = ?1 AND name = ?2"))?;
+        for (account, old) in all.collect::<rusqlite::Result<Vec<_>>>()? {
+            let new = composed(&old, "");
+            if new == old {
+                continue;
+            }
+            if table == "subscriptions" {
+                conn.execute("INSERT OR IGNORE INTO subscriptions VALUES (?1, ?2)", params![account, new])?;
+                conn.execute("DELETE FROM subscriptions WHERE account = ?1 AND name = ?2", params![account, old])?;
+                continue;
+            }
+            let mut names = std::iter::once(new).chain((2..).map(|number| composed(&old, &format!(" {number}"))));
+            let mut taken = conn.prepare(
+                "SELECT 1 FROM mailboxes WHERE account = ?1 AND name = ?2
+                 UNION ALL SELECT 1 FROM noselect WHERE account = ?1 AND name = ?2",
+            )?;
+            let free = names.try_fold((), |(), name| match taken.exists(params![account, name]) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Ok(name)),
+                Err(error) => Err(Err(error)),
+            });
+            if let Err(name) = free {
+                update.execute(params![account, old, name?])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The name as it is written today, with `end` behind it, and without its last characters if it becomes too long.
+fn composed(name: &str, end: &str) -> String {
+    let mut beginnings = name.char_indices().map(|(at, c)| &name[..at + c.len_utf8()]).rev();
+    let composed = beginnings.find_map(|beginning| MailboxName::new(&format!("{beginning}{end}")).ok());
+    composed.map_or_else(|| name.to_owned(), |composed| composed.as_str().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_without_a_mailbox_are_composed() -> rusqlite::Result<()> {
+        let conn = Connection::open_in_memory()?;
+        conn.execute_batch(FIRST)?;
+        conn.execute_batch(SECOND)?;
+        let account = [1_u8; 16];
+        for (table, name) in [
+            ("noselect", "u\u{308}"),
+            ("noselect", "\u{fc}"),
+            ("subscriptions", "caf\u{e9}"),
+            ("subscriptions", "cafe\u{301}"),
+            ("subscriptions", "e\u{301}"),
+        ] {
+            conn.execute(&format!("INSERT INTO {table} VALUES (?1, ?2)"), params![account, name])?;
+        }
+        compose_names(&conn)?;
+        for (table, expected) in [("noselect", ["\u{fc}", "\u{fc} 2"]), ("subscriptions", ["caf\u{e9}", "\u{e9}"])] {
+            let mut names = conn.prepare(&format!("SELECT name FROM {table} ORDER BY name"))?;
+            let names = names.query_map([], |row| row.get::<_, String>(0))?;
+            assert_eq!(names.collect::<rusqlite::Result<Vec<_>>>()?, expected);
+        }
+        Ok(())
+    }
 
     #[test]
     fn a_database_that_cannot_keep_the_promise_is_not_opened() {

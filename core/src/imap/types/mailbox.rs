@@ -1,16 +1,27 @@
 //! Mailbox names, and patterns of them (RFC 9051 §5.1, RFC 3501 §5.1).
 
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::vec;
+use core::cmp::Ordering;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
 use super::Text;
 use super::utf7;
+use crate::mailbox::canonical;
 
-/// The name of a mailbox, in UTF-8 whatever way it was sent. `INBOX` in any case is `INBOX`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MailboxName(Text);
+/// The name of a mailbox, in UTF-8 whatever way it was sent, and in normalization form C. `INBOX` in any case is `INBOX`.
+///
+/// It remembers what the client has [called it](Self::said); names are the same that mean the same.
+#[derive(Clone)]
+pub struct MailboxName {
+    name: Text,
+    /// As it was written, if that is different, which is rare.
+    said: Option<Box<Text>>,
+}
 
 /// A name in which `%` stands for anything within one level, and `*` for anything (RFC 9051 §6.3.9).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,19 +54,20 @@ impl MailboxName {
     pub const MAX: usize = 1024;
 
     /// The one mailbox that every account has.
-    pub const INBOX: Self = Self(Text::from_static("INBOX"));
+    pub const INBOX: Self = Self { name: Text::from_static("INBOX"), said: None };
 
     /// Reads a name as it was sent.
     ///
     /// # Errors
     /// [`NameError`] says what is wrong with it. The empty name is none of those: what it means depends on the command.
     pub fn read(sent: Bytes, names: Names) -> Result<Self, NameError> {
-        if sent.eq_ignore_ascii_case(b"INBOX") {
-            return Ok(Self::INBOX);
-        }
-        let name = decode(sent, names)?;
-        // "&AEk-NBOX" is not canonical UTF-7, but it names no other mailbox either.
-        Ok(if name.as_str().eq_ignore_ascii_case("INBOX") { Self::INBOX } else { Self(name) })
+        let said = decode(sent, names)?;
+        Ok(match canonical(said.as_str()) {
+            Cow::Borrowed(_) => Self { name: said, said: None },
+            Cow::Owned(name) if name.len() > Self::MAX => return Err(NameError::TooLong),
+            Cow::Owned(name) if name == said.as_str() => Self { name: said, said: None },
+            Cow::Owned(name) => Self { name: Text::from(name.as_str()), said: Some(Box::new(said)) },
+        })
     }
 
     /// Reads a name that is in UTF-8 already, such as one out of a store.
@@ -72,22 +84,28 @@ impl MailboxName {
         *self == Self::INBOX
     }
 
+    /// What the client has called it, in UTF-8, where that is not the name itself.
+    #[must_use]
+    pub fn said(&self) -> Option<Self> {
+        self.said.as_ref().map(|said| Self { name: said.detached(), said: None })
+    }
+
     /// The name in UTF-8.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.name.as_str()
     }
 
     /// The name in UTF-8.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.name.as_bytes()
     }
 
-    /// The name in a buffer of its own, so that keeping it does not keep the buffer that it was read from.
+    /// The name alone in a buffer of its own, so that keeping it does not keep the buffer that it was read from.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Self(self.0.detached())
+        Self { name: self.name.detached(), said: None }
     }
 }
 
@@ -97,7 +115,12 @@ impl ListPattern {
     /// # Errors
     /// As [`MailboxName::read`].
     pub fn read(sent: Bytes, names: Names) -> Result<Self, NameError> {
-        decode(sent, names).map(Self)
+        let said = decode(sent, names)?;
+        Ok(match canonical(said.as_str()) {
+            Cow::Borrowed(_) => Self(said),
+            Cow::Owned(pattern) if pattern.len() > MailboxName::MAX => return Err(NameError::TooLong),
+            Cow::Owned(pattern) => Self(Text::from(pattern.as_str())),
+        })
     }
 
     /// The pattern in UTF-8.
@@ -127,6 +150,32 @@ impl ListPattern {
             return Ok(self.clone());
         }
         Self::read([reference.as_bytes(), self.0.as_bytes()].concat().into(), Names::Utf8)
+    }
+}
+
+impl PartialEq for MailboxName {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for MailboxName {}
+
+impl PartialOrd for MailboxName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for MailboxName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name.cmp(&other.name)
+    }
+}
+
+impl Hash for MailboxName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
     }
 }
 
@@ -226,12 +275,26 @@ mod tests {
     #[test]
     fn names_are_utf8_whatever_was_sent() {
         assert_eq!(read(b"inBox", Names::Utf7).as_deref(), Ok("INBOX"));
-        assert_eq!(read(b"inbox/x", Names::Utf7).as_deref(), Ok("inbox/x"));
+        assert_eq!(read(b"inbox/x", Names::Utf7).as_deref(), Ok("INBOX/x"));
+        assert_eq!(read(b"inboxes", Names::Utf7).as_deref(), Ok("inboxes"));
+        assert_eq!(read(b"Cafe&AwE-", Names::Utf7).as_deref(), Ok("Caf\u{e9}"));
         assert_eq!(read(b"Entw&APw-rfe", Names::Utf7).as_deref(), Ok("Entw\u{fc}rfe"));
         assert_eq!(read(b"Entw&APw-rfe", Names::Utf8).as_deref(), Ok("Entw&APw-rfe"));
         assert_eq!(read(b"R&-D", Names::Utf7).as_deref(), Ok("R&D"));
         assert_eq!(read(b"R&D", Names::Utf8).as_deref(), Ok("R&D"));
         assert_eq!(read("gr\u{fc}n".as_bytes(), Names::Utf7).as_deref(), Ok("gr\u{fc}n"));
+    }
+
+    #[test]
+    fn what_was_said_is_remembered() {
+        let said = |name: &str| MailboxName::new(name).unwrap().said().map(|said| String::from(said.as_str()));
+        assert_eq!(said("INBOX"), None);
+        assert_eq!(said("inbox").as_deref(), Some("inbox"));
+        assert_eq!(said("caf\u{e9}"), None);
+        assert_eq!(said("cafe\u{301}").as_deref(), Some("cafe\u{301}"));
+        assert_eq!(MailboxName::new("cafe\u{301}"), MailboxName::new("caf\u{e9}"));
+        // It is composed already, though that is not seen at a glance.
+        assert_eq!(said("x\u{301}"), None);
     }
 
     #[test]
