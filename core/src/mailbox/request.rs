@@ -29,6 +29,11 @@ pub enum Request {
     List,
     /// What all mailboxes of the account hold together. Answer: [`Response::Usage`], `NoMailbox` (there is no such account).
     Usage,
+    /// Is there a mailbox with this name, that messages can be filed in? Answer: `Done`, `NoMailbox`.
+    Find {
+        /// The name.
+        name: MailboxName,
+    },
     /// Makes a mailbox, and those above it that are missing. Answer: `Made`, `Exists`, `TooMany`, `Forbidden` (another
     /// mailbox is for this already), `NoMailbox` (there is no such account).
     Create {
@@ -38,7 +43,7 @@ pub enum Request {
         special_use: Option<SpecialUse>,
     },
     /// Deletes a mailbox with all messages in it. Where others are below it, its name stays (`\Noselect`) until the last
-    /// of them is gone. Answer: `Done`, `NoMailbox` (also for a name that is `\Noselect`). INBOX is never deleted:
+    /// of them is gone. Answer: `Done`, `NoMailbox`, `HasChildren` (it is such a name). INBOX is never deleted:
     /// `Forbidden`.
     Delete {
         /// Its name.
@@ -288,6 +293,8 @@ pub enum Response {
     },
     /// It is on disk.
     Done,
+    /// To `Delete`: there is only the name, and it stays for as long as others are below it.
+    HasChildren,
     /// There is no such mailbox; to `Create` and `Copy`, one that could be made.
     NoMailbox,
     /// There is no such message any more.
@@ -321,6 +328,7 @@ impl Request {
         match self {
             Self::List
             | Self::Usage
+            | Self::Find { .. }
             | Self::Select { .. }
             | Self::Entries { .. }
             | Self::Read { .. }

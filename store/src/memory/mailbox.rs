@@ -210,6 +210,7 @@ impl State {
         Ok(match request {
             Request::List => self.list(account),
             Request::Usage => self.usage(account),
+            Request::Find { name } => self.find(account, &name).map_or(Response::NoMailbox, |_| Response::Done),
             Request::Create { name, special_use } => self.create(account, name, special_use, options),
             Request::Delete { name } => self.delete(account, &name),
             Request::Rename { from, to } => self.rename(account, &from, to, options),
@@ -443,7 +444,10 @@ impl State {
         if name.is_inbox() {
             return Response::Forbidden;
         }
-        let Some(id) = self.find(account, name) else { return Response::NoMailbox };
+        let Some(id) = self.find(account, name) else {
+            let is_name = self.noselect.contains(&(account, name.clone()));
+            return if is_name { Response::HasChildren } else { Response::NoMailbox };
+        };
         self.remove_mailbox(id);
         // It goes at once if nothing is below it.
         self.noselect.insert((account, name.clone()));

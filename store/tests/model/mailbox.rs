@@ -19,6 +19,7 @@ use crate::{Seen, octets, pick};
 pub(crate) enum Ask {
     List,
     Usage,
+    Find(usize),
     Create(usize, Option<SpecialUse>),
     Delete(usize),
     Rename(usize, usize),
@@ -44,7 +45,7 @@ pub(crate) enum New {
     Row(usize),
 }
 
-const NAMES: [&str; 9] = ["INBOX", "a", "a/b", "a/b/c", "d", "inbox/x", "a/é", "d/a/b", "a0"];
+const NAMES: [&str; 10] = ["INBOX", "a", "a/b", "a/b/c", "d", "inbox/x", "a/é", "d/a/b", "a0", "a/e\u{301}"];
 
 pub(crate) fn asks() -> impl Strategy<Value = Ask> {
     let name = || prop_oneof![3 => Just(0_usize), 4 => 0..NAMES.len()];
@@ -72,6 +73,7 @@ pub(crate) fn asks() -> impl Strategy<Value = Ask> {
     prop_oneof![
         2 => Just(Ask::List),
         3 => Just(Ask::Usage),
+        1 => name().prop_map(Ask::Find),
         5 => (name(), uses).prop_map(|(a, b)| Ask::Create(a, b)),
         2 => name().prop_map(Ask::Delete),
         3 => (name(), name()).prop_map(|(a, b)| Ask::Rename(a, b)),
@@ -123,6 +125,7 @@ impl Seen {
         let request = match ask {
             Ask::List => Request::List,
             Ask::Usage => Request::Usage,
+            Ask::Find(i) => Request::Find { name: name(i) },
             Ask::Create(i, special_use) => Request::Create { name: name(i), special_use },
             Ask::Delete(i) => Request::Delete { name: name(i) },
             Ask::Rename(from, to) => Request::Rename { from: name(from), to: name(to) },

@@ -13,8 +13,8 @@ pub struct ListEntry<'a> {
     pub delimiter: Option<char>,
     /// Its name.
     pub name: &'a MailboxName,
-    /// `CHILDINFO ("SUBSCRIBED")`: it is here for the sake of a child that is subscribed (RFC 5258 §3.5).
-    pub subscribed_child: bool,
+    /// `CHILDINFO`: names of the selection options that something below it meets (RFC 9051 §6.3.9.6).
+    pub child_info: &'a [&'static str],
     /// `OLDNAME`: it had this name until now, or the client has called it so (RFC 9051 §7.3.1).
     pub old_name: Option<&'a MailboxName>,
 }
@@ -80,13 +80,15 @@ pub enum StatusValue {
 pub fn list(tx: &mut Outbox, entry: &ListEntry<'_>, names: Names) {
     tx.put(b"* LIST ");
     place(tx, entry.attributes, entry.delimiter, entry.name, names);
-    if entry.subscribed_child || entry.old_name.is_some() {
+    if !entry.child_info.is_empty() || entry.old_name.is_some() {
         tx.put(b" (");
-        if entry.subscribed_child {
-            tx.put(b"\"CHILDINFO\" (\"SUBSCRIBED\")");
+        for (n, option) in entry.child_info.iter().enumerate() {
+            tx.put(if n == 0 { b"\"CHILDINFO\" (" } else { b" " });
+            string(tx, option.as_bytes(), Charset::Ascii);
         }
+        tx.put(if entry.child_info.is_empty() { b"" } else { b")" });
         if let Some(old_name) = entry.old_name {
-            tx.put(if entry.subscribed_child { b" " } else { b"" });
+            tx.put(if entry.child_info.is_empty() { b"" } else { b" " });
             tx.put(b"\"OLDNAME\" (");
             mailbox(tx, old_name, names);
             tx.put(b")");
@@ -186,16 +188,11 @@ mod tests {
     fn mailboxes_are_listed() {
         let (name, old) = (MailboxName::new("Entw\u{fc}rfe").unwrap(), MailboxName::new("old one").unwrap());
         let attributes = [ListAttribute::HasNoChildren, ListAttribute::Use(SpecialUse::Drafts)];
-        let mut entry = ListEntry {
-            attributes: &attributes,
-            delimiter: Some('/'),
-            name: &name,
-            subscribed_child: false,
-            old_name: None,
-        };
+        let mut entry =
+            ListEntry { attributes: &attributes, delimiter: Some('/'), name: &name, child_info: &[], old_name: None };
         let expected: &[u8] = b"* LIST (\\HasNoChildren \\Drafts) \"/\" \"Entw&APw-rfe\"\r\n";
         assert_eq!(written(|tx| list(tx, &entry, Names::Utf7)), expected);
-        (entry.subscribed_child, entry.old_name, entry.delimiter) = (true, Some(&old), Some('\\'));
+        (entry.child_info, entry.old_name, entry.delimiter) = (&["SUBSCRIBED"], Some(&old), Some('\\'));
         let expected = "* LIST (\\HasNoChildren \\Drafts) \"\\\\\" \"Entw\u{fc}rfe\" (\"CHILDINFO\" (\"SUBSCRIBED\") \
                         \"OLDNAME\" (\"old one\"))\r\n";
         assert_eq!(written(|tx| list(tx, &entry, Names::Utf8)), expected.as_bytes());

@@ -1,11 +1,13 @@
 //! APPEND (RFC 9051 §6.3.12, RFC 3502): messages are passed on as they come, and filed at the end, all of them or none.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use bytes::Bytes;
 
+use super::mailboxes::Renamed;
 use super::reply::Completion;
 use super::task::{Cx, Progress};
 use super::terms::{flags, numbers};
@@ -20,6 +22,8 @@ use crate::time::Mono;
 #[derive(Debug)]
 pub(super) struct Append {
     to: MailboxName,
+    /// What is told of its name.
+    renamed: Option<Box<Renamed>>,
     messages: Vec<mailbox::Append>,
     /// A message whose announcement is still to be answered.
     announced: Option<AppendMessage>,
@@ -42,9 +46,10 @@ enum Stage {
 }
 
 impl Append {
-    pub(super) fn new(to: MailboxName, message: AppendMessage) -> Self {
+    pub(super) fn new(renamed: Option<Box<Renamed>>, to: MailboxName, message: AppendMessage) -> Self {
         Self {
             to,
+            renamed,
             messages: Vec::new(),
             announced: Some(message),
             left: 0,
@@ -165,6 +170,9 @@ impl Append {
             Some(Response::Appended { uid_validity, uids }) => {
                 if let Some(view) = cx.view.as_mut().filter(|view| view.name.as_str() == self.to.as_str()) {
                     view.look_again();
+                }
+                if let Some(renamed) = &self.renamed {
+                    renamed.tell(cx);
                 }
                 match NonZeroU32::new(uid_validity).filter(|_| !uids.is_empty()) {
                     Some(uid_validity) => Completion::ok(Code::AppendUid { uid_validity, uids: numbers(&uids) }),

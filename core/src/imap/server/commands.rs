@@ -8,7 +8,7 @@ use super::criteria::Criteria;
 use super::expunge::Expunging;
 use super::fetch::Fetching;
 use super::idle::Idle;
-use super::mailboxes::{Changing, Listing, Query, behind};
+use super::mailboxes::{Changing, Listing, Query, Renamed, behind};
 use super::reply::{self, Completion};
 use super::search::Searching;
 use super::select::Selecting;
@@ -120,13 +120,21 @@ impl Server {
             }
             Command::Select(select) => self.select(select, tx),
             Command::Create { mailbox, uses, unknown_use } => create(&mailbox, &uses, unknown_use),
-            Command::Delete(name) => Ok(change(Request::Delete { name: kept(&name)? })),
+            Command::Delete(name) => {
+                let request = Request::Delete { name: kept(&name)? };
+                Ok(Task::Changing(Changing::called(&name, request)))
+            }
             Command::Rename { from, to } => {
-                let (from, to) = (kept(&from)?, MailboxName::new(without_end(to.as_str())).map_err(|_| bad_name())?);
-                Ok(change(Request::Rename { from, to }))
+                let new = MailboxName::new(without_end(to.as_str())).map_err(|_| bad_name())?;
+                let request = Request::Rename { from: kept(&from)?, to: new };
+                Ok(Task::Changing(Changing::rename(&from, &to, request)))
             }
             Command::Subscribe(name) => Ok(change(Request::Subscribe { name: named(&name)?, subscribed: true })),
-            Command::Unsubscribe(name) => Ok(change(Request::Subscribe { name: named(&name)?, subscribed: false })),
+            Command::Unsubscribe(name) => match stored(&name) {
+                Ok(name) => Ok(change(Request::Subscribe { name, subscribed: false })),
+                // A name that no mailbox can have is not subscribed.
+                Err(_) => Ok(Task::Over(Completion::OK)),
+            },
             Command::List(list) => Ok(self.list(list, tx)),
             Command::Lsub { reference, pattern } => match behind(&reference, &[pattern]).pop() {
                 Some(pattern) => Ok(Task::Listing(Listing::new(Query::Lsub(pattern)))),
@@ -140,22 +148,20 @@ impl Server {
                 Ok(Task::Listing(Listing::new(Query::Status { name, items })))
             }
             Command::Append { mailbox, message } => {
-                kept(&mailbox).map_err(|_| Completion::try_create()).map(|to| Task::Append(Append::new(to, message)))
+                let to = named(&mailbox)?;
+                Ok(Task::Append(Append::new(Renamed::of(&mailbox, &to), to, message)))
             }
             Command::Idle => Ok(Task::Idle(Idle::default())),
             Command::Check => self.selected().map(drop).map(|()| self.noop()),
             Command::Close => {
-                let view = self.selected()?;
                 // Of a mailbox that was only looked at nothing is removed.
-                let uids = view.read_only.then(Default::default);
-                Ok(Task::Expunging(Expunging::new(uids, true)))
+                if self.selected()?.read_only {
+                    self.unselect()
+                } else {
+                    Ok(Task::Expunging(Expunging::new(None, true)))
+                }
             }
-            Command::Unselect => {
-                let mailbox = self.selected()?.mailbox;
-                self.actions.push_back(super::Action::Unwatch { mailbox });
-                self.view = None;
-                Ok(Task::Over(Completion::OK))
-            }
+            Command::Unselect => self.unselect(),
             Command::Expunge(set) => {
                 let view = self.writable()?;
                 let uids = set.map(|set| view.resolve(&set, true)).map(Option::unwrap_or_default);
@@ -172,6 +178,13 @@ impl Server {
 
     fn selected(&mut self) -> Result<&mut View, Refusal> {
         self.view.as_mut().ok_or(SELECT_FIRST)
+    }
+
+    fn unselect(&mut self) -> Result<Task, Refusal> {
+        let mailbox = self.selected()?.mailbox;
+        self.actions.push_back(super::Action::Unwatch { mailbox });
+        self.view = None;
+        Ok(Task::Over(Completion::OK))
     }
 
     fn writable(&mut self) -> Result<&mut View, Refusal> {
@@ -241,11 +254,13 @@ impl Server {
     }
 
     fn list(&mut self, list: List, tx: &mut Outbox) -> Task {
-        let List { reference, patterns, select, returns, extended } = list;
+        let List { reference, mut patterns, select, returns, extended } = list;
         if !extended && patterns.first().is_some_and(|pattern| pattern.as_str().is_empty()) {
             encode::list_root(tx, Some(MailboxName::DELIMITER), b"");
             return Task::Over(Completion::OK);
         }
+        // In the extended syntax they mean nothing (RFC 9051 §6.3.9).
+        patterns.retain(|pattern| !pattern.as_str().is_empty());
         if returns.status.contains(&StatusItem::HighestModseq) {
             self.condstore(tx);
         }
@@ -399,7 +414,7 @@ fn create(mailbox: &types::MailboxName, uses: &[SpecialUse], unknown: bool) -> R
         [one] => Some(stored_use(*one).ok_or_else(no_use)?),
         _ => return Err(no_use()),
     };
-    Ok(change(Request::Create { name, special_use }))
+    Ok(Task::Changing(Changing::called(mailbox, Request::Create { name, special_use })))
 }
 
 /// A delimiter at the end says that there will be mailboxes below (RFC 9051 §6.3.4); here there may always be.

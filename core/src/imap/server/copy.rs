@@ -25,18 +25,18 @@ impl Copying {
 
     pub(super) fn turn(&mut self, cx: &mut Cx<'_>, answer: Option<Response>) -> Progress {
         let Some(view) = cx.view else { return Progress::Done(Completion::OK) };
-        if self.uids.is_empty() {
-            return Progress::Done(Completion::OK);
-        }
         if !self.asked {
             self.asked = true;
+            if self.uids.is_empty() {
+                return Progress::Ask(Request::Find { name: self.to.clone() });
+            }
             let uids = core::mem::take(&mut self.uids);
-            let request =
-                Request::Copy { mailbox: view.mailbox, uids: uids.clone(), to: self.to.clone(), remove: self.remove };
-            self.uids = uids;
-            return Progress::Ask(request);
+            let to = self.to.clone();
+            return Progress::Ask(Request::Copy { mailbox: view.mailbox, uids, to, remove: self.remove });
         }
         Progress::Done(match answer {
+            // Nothing was to be copied, and there is somewhere to copy it.
+            Some(Response::Done) => Completion::OK,
             Some(Response::Copied { uid_validity, uids, at }) => {
                 let from: UidSet = uids.iter().map(|(from, _)| *from).collect();
                 match self.remove && !from.is_empty() {

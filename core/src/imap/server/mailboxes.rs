@@ -1,6 +1,7 @@
 //! LIST, LSUB and STATUS, which look at the list of mailboxes; CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE, which
 //! change it (RFC 9051 §6.3.4 to §6.3.11, RFC 5258, RFC 5819, RFC 6154).
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -40,8 +41,12 @@ pub(super) struct Listing {
 struct Told {
     /// Where it is in the list; `None` when it is only above a name that is there.
     at: Option<usize>,
+    /// It is selected, and matches.
     matches: bool,
+    /// Something below it is selected.
     child: bool,
+    /// And does not match, so that nothing else would be told of it.
+    hidden_child: bool,
 }
 
 impl Listing {
@@ -92,7 +97,7 @@ impl Listing {
         };
         let matches =
             |name: &MailboxName| patterns.iter().any(|pattern| pattern.matches(name.as_str(), MailboxName::DELIMITER));
-        for (at, mailbox) in self.mailboxes.iter().enumerate() {
+        for mailbox in self.mailboxes.iter() {
             let selected = (!subscribed || mailbox.subscribed)
                 && (!special || mailbox.special_use.is_some())
                 && (subscribed || mailbox.there.is_some() || mailbox.noselect);
@@ -103,19 +108,17 @@ impl Listing {
             if this {
                 names.entry(mailbox.name.clone()).or_default().matches = true;
             }
-            // LSUB tells of a parent only where the child itself does not match (RFC 3501 §6.3.9).
-            let lsub = matches!(self.query, Query::Lsub(_));
-            let mut above = mailbox.name.parent().filter(|_| parents && !(lsub && this));
+            let mut above = mailbox.name.parent().filter(|_| parents);
             while let Some(name) = above {
                 if matches(&name) {
-                    names.entry(name.clone()).or_default().child = true;
+                    let told = names.entry(name.clone()).or_default();
+                    told.child = true;
+                    told.hidden_child |= !this;
                 }
                 above = name.parent();
             }
-            if let Some(told) = names.get_mut(&mailbox.name) {
-                told.at = Some(at);
-            }
         }
+        names.retain(|_, told| told.matches || told.hidden_child);
         for (name, told) in &mut names {
             told.at = self.find(name);
         }
@@ -158,15 +161,15 @@ impl Listing {
         if let Some(special) = mailbox.and_then(|mailbox| mailbox.special_use).and_then(shown_use) {
             attributes.push(ListAttribute::Use(special));
         }
-        let entry = ListEntry {
-            attributes: &attributes,
-            delimiter: Some(MailboxName::DELIMITER),
-            name: &said,
-            subscribed_child: told.child && select.recursive_match && select.subscribed,
-            old_name: None,
-        };
+        let options = [(select.subscribed, "SUBSCRIBED"), (select.special_use, "SPECIAL-USE")];
+        let met = options.into_iter().filter(|(asked, _)| *asked && told.child && select.recursive_match);
+        let child_info: Vec<_> = met.map(|(_, name)| name).collect();
+        let delimiter = Some(MailboxName::DELIMITER);
+        let entry =
+            ListEntry { attributes: &attributes, delimiter, name: &said, child_info: &child_info, old_name: None };
         encode::list(cx.tx, &entry, names);
-        if let (false, Some((id, counters))) = (returns.status.is_empty(), mailbox.and_then(|it| it.there.as_ref())) {
+        let there = mailbox.filter(|_| told.matches && !returns.status.is_empty()).and_then(|it| it.there.as_ref());
+        if let Some((id, counters)) = there {
             encode::status(cx.tx, &said, &values(&returns.status, *id, counters, cx.config.message_size), names);
         }
     }
@@ -203,11 +206,65 @@ fn values(items: &[StatusItem], id: MailboxId, counters: &Counters, limit: u64) 
 #[derive(Debug)]
 pub(super) struct Changing {
     request: Option<Request>,
+    /// A mailbox is made, for some use.
+    for_use: bool,
+    /// What is told of names that the client has written in another way.
+    renamed: Option<Box<Renamed>>,
+}
+
+/// A name that a client has written in another way than it is kept, or that has been changed.
+#[derive(Debug)]
+pub(super) struct Renamed {
+    old: types::MailboxName,
+    new: MailboxName,
+    /// There is no such mailbox any more.
+    gone: bool,
+}
+
+impl Renamed {
+    /// `new` is what the client has called `name`: what there is to tell of that, if it has called it something else. In
+    /// what way it writes INBOX it knows itself.
+    pub(super) fn of(name: &types::MailboxName, new: &MailboxName) -> Option<Box<Self>> {
+        let old = name.said().filter(|_| !new.is_inbox())?;
+        Some(Box::new(Self { old, new: new.clone(), gone: false }))
+    }
+
+    /// `* LIST (…) "/" name ("OLDNAME" (old))` (RFC 9051 §6.3.9.7), to clients that may not be surprised by it.
+    pub(super) fn tell(&self, cx: &mut Cx<'_>) {
+        let Some(name) = shown(&self.new).filter(|_| cx.enabled.imap4rev2) else { return };
+        let attributes: &[_] = if self.gone { &[ListAttribute::NonExistent] } else { &[] };
+        let (delimiter, old_name) = (Some(MailboxName::DELIMITER), Some(&self.old));
+        let entry = ListEntry { attributes, delimiter, name: &name, child_info: &[], old_name };
+        encode::list(cx.tx, &entry, cx.names());
+    }
 }
 
 impl Changing {
     pub(super) fn new(request: Request) -> Self {
-        Self { request: Some(request) }
+        let for_use = matches!(request, Request::Create { special_use: Some(_), .. });
+        Self { request: Some(request), for_use, renamed: None }
+    }
+
+    /// CREATE, DELETE and RENAME of a mailbox that the client calls `name`.
+    pub(super) fn called(name: &types::MailboxName, request: Request) -> Self {
+        let renamed = match &request {
+            Request::Create { name: new, .. } => Renamed::of(name, new),
+            Request::Delete { name: new } => Renamed::of(name, new).map(|it| Box::new(Renamed { gone: true, ..*it })),
+            _ => None,
+        };
+        Self { renamed, ..Self::new(request) }
+    }
+
+    /// RENAME: if the client writes one of the names in another way than it is kept, both are told (RFC 9051 §6.3.6).
+    pub(super) fn rename(from: &types::MailboxName, to: &types::MailboxName, request: Request) -> Self {
+        let renamed = match &request {
+            Request::Rename { from: kept, to: new } if !kept.is_inbox() && (from.said().or(to.said())).is_some() => {
+                let old = from.said().unwrap_or_else(|| from.detached());
+                Some(Box::new(Renamed { old, new: new.clone(), gone: false }))
+            }
+            _ => None,
+        };
+        Self { renamed, ..Self::new(request) }
     }
 
     pub(super) fn turn(&mut self, cx: &mut Cx<'_>, answer: Option<Response>) -> Progress {
@@ -218,11 +275,16 @@ impl Changing {
             // It may be the selected mailbox that has changed, or has gone.
             view.look_again();
         }
+        if let (Some(renamed), Some(Response::Done | Response::Made(_))) = (&self.renamed, &answer) {
+            renamed.tell(cx);
+        }
         Progress::Done(match answer {
             Some(Response::Done) => Completion::OK,
             Some(Response::Made(id)) => Completion::ok(Code::MailboxId(object_id(b'F', id.0))),
             Some(Response::NoMailbox) => Completion::nonexistent(),
             Some(Response::Exists) => Completion::no(Code::AlreadyExists, "There is such a mailbox already"),
+            Some(Response::HasChildren) => Completion::no(Code::HasChildren, "There are mailboxes below it"),
+            Some(Response::Forbidden) if self.for_use => Completion::no(Code::UseAttr, "Another mailbox is for that"),
             Some(Response::Forbidden) => Completion::no(Code::Cannot, "Not with this mailbox"),
             Some(Response::TooMany) => Completion::too_many("Too many mailboxes"),
             Some(Response::Unavailable { full }) => Completion::unavailable(full),

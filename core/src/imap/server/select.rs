@@ -26,6 +26,8 @@ use crate::outbox::Outbox;
 #[derive(Debug)]
 pub(super) struct Selecting {
     name: types::MailboxName,
+    /// As the client has written it, if that is different.
+    said: Option<types::MailboxName>,
     stored: MailboxName,
     read_only: bool,
     qresync: Option<Qresync>,
@@ -63,7 +65,8 @@ impl Selecting {
         qresync: Option<Qresync>,
     ) -> Self {
         let (stage, known) = (Stage::Begin, UidSet::default());
-        Self { name: name.detached(), stored, read_only, qresync, stage, known, matched: 0 }
+        let said = name.said();
+        Self { name: name.detached(), said, stored, read_only, qresync, stage, known, matched: 0 }
     }
 
     pub(super) fn turn(&mut self, cx: &mut Cx<'_>, answer: Option<Response>) -> Progress {
@@ -115,8 +118,8 @@ impl Selecting {
         }
         if rev2 {
             let delimiter = Some(MailboxName::DELIMITER);
-            let entry =
-                ListEntry { attributes: &[], delimiter, name: &self.name, subscribed_child: false, old_name: None };
+            let old_name = self.said.as_ref();
+            let entry = ListEntry { attributes: &[], delimiter, name: &self.name, child_info: &[], old_name };
             encode::list(tx, &entry, super::task::names(cx.enabled));
         }
         cx.actions.push_back(Action::Watch { mailbox: id });

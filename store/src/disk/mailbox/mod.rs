@@ -57,6 +57,7 @@ pub(super) fn apply(
         // These never come here: see `Shared::submit`.
         Request::List
         | Request::Usage
+        | Request::Find { .. }
         | Request::Select { .. }
         | Request::Entries { .. }
         | Request::Read { .. }

@@ -28,6 +28,7 @@ pub(in crate::disk) fn answer(
     match request {
         Request::List => list(conn, claims, account),
         Request::Usage => usage(conn, account),
+        Request::Find { name } => find(conn, account, name),
         Request::Select { name, peek } => select(conn, claims, account, name, *peek),
         Request::Entries { mailbox, uids, changed_since, structures } => {
             let tx = conn.unchecked_transaction()?;
@@ -79,6 +80,13 @@ fn usage(conn: &Connection, account: AccountId) -> rusqlite::Result<Response> {
         })
         .optional()?;
     Ok(usage.unwrap_or(Response::NoMailbox))
+}
+
+fn find(conn: &Connection, account: AccountId, name: &MailboxName) -> rusqlite::Result<Response> {
+    let there = conn
+        .prepare_cached("SELECT 1 FROM mailboxes WHERE account = ?1 AND name = ?2")?
+        .exists(params![blob(account.0), name.as_str()])?;
+    Ok(if there { Response::Done } else { Response::NoMailbox })
 }
 
 fn select(

@@ -58,7 +58,10 @@ pub(super) fn delete(tx: &mut Tx<'_>, account: AccountId, name: &MailboxName) ->
     if name.is_inbox() {
         return Ok(Response::Forbidden);
     }
-    let Some(mailbox) = Mailbox::named(tx.conn, account, name)? else { return Ok(Response::NoMailbox) };
+    let Some(mailbox) = Mailbox::named(tx.conn, account, name)? else {
+        let is_name = exists(tx.conn, account, name)?;
+        return Ok(if is_name { Response::HasChildren } else { Response::NoMailbox });
+    };
     remove(tx, &mailbox)?;
     // It goes at once if nothing is below it.
     tx.conn.execute("INSERT INTO noselect VALUES (?1, ?2)", params![blob(account.0), name.as_str()])?;
