@@ -1,4 +1,7 @@
 //! APPEND (RFC 9051 §6.3.12, RFC 3502): messages are passed on as they come, and filed at the end, all of them or none.
+//!
+//! Whether there is a mailbox to file them in is known at the end, too. A client that waits for a word before it sends a
+//! message is asked for it only if there is one by then.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -7,6 +10,7 @@ use core::num::NonZeroU32;
 
 use bytes::Bytes;
 
+use super::capability::offers;
 use super::mailboxes::Renamed;
 use super::reply::Completion;
 use super::task::{Cx, Progress};
@@ -14,8 +18,9 @@ use super::terms::{flags, numbers};
 use super::{Action, ChunkAnswer};
 use crate::imap::encode;
 use crate::imap::reader::Input;
-use crate::imap::types::{AppendMessage, Code};
+use crate::imap::types::{AppendMessage, Code, LiteralMode};
 use crate::mailbox::{self, MailboxName, Request, Response};
+use crate::message::HeaderEnd;
 use crate::time::Mono;
 
 /// An APPEND under way.
@@ -27,6 +32,10 @@ pub(super) struct Append {
     messages: Vec<mailbox::Append>,
     /// A message whose announcement is still to be answered.
     announced: Option<AppendMessage>,
+    /// There was such a mailbox when it was looked for.
+    found: bool,
+    /// Where the header of the last message ends, while that must be known.
+    header: Option<HeaderEnd>,
     /// Octets of the last message that are still to come.
     left: u64,
     /// Chunks that wait for their answers.
@@ -40,6 +49,8 @@ pub(super) struct Append {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    /// The mailbox is looked for, before a message is asked for.
+    Finding,
     Octets,
     Ended,
     Asked,
@@ -52,6 +63,8 @@ impl Append {
             renamed,
             messages: Vec::new(),
             announced: Some(message),
+            found: false,
+            header: None,
             left: 0,
             chunks: VecDeque::new(),
             held: false,
@@ -77,24 +90,42 @@ impl Append {
     }
 
     pub(super) fn turn(&mut self, cx: &mut Cx<'_>, answer: Option<Response>) -> Progress {
-        if self.stage == Stage::Asked {
-            return Progress::Done(self.filed(cx, answer));
-        }
-        if let Some(message) = self.announced.take() {
-            self.decide(message, cx);
-        }
-        if let Some(refused) = self.refused.take() {
-            cx.reader.refuse();
-            return Progress::Done(self.give_up(refused, cx));
+        match self.stage {
+            Stage::Asked => return Progress::Done(self.filed(cx, answer)),
+            Stage::Finding => {
+                (self.stage, self.found) = (Stage::Octets, true);
+                self.refused = match answer {
+                    Some(Response::Done) => None,
+                    Some(Response::NoMailbox) => Some(Completion::try_create()),
+                    _ => Some(Completion::unavailable(false)),
+                };
+            }
+            Stage::Octets | Stage::Ended => {}
         }
         let until = self.chunks.front().map(|(_, at)| at.after(cx.config.limits.session.commit_timeout));
         if until.is_some_and(|until| cx.now.mono >= until) {
             return Progress::Unconfirmed;
         }
+        if let (Some(message), None) = (&self.announced, &self.refused) {
+            self.refused = refusal(message, cx);
+        }
+        let must_find = self.announced.as_ref().is_some_and(|message| !self.found && waits(message));
+        // What is asked or said next is asked or said when the host has answered about all that it was given.
+        if let Some(until) = until.filter(|_| self.refused.is_some() || must_find || self.stage == Stage::Ended) {
+            return Progress::Chunks { until, read: false };
+        }
+        if let Some(refused) = self.refused.take() {
+            cx.reader.refuse();
+            return Progress::Done(self.give_up(refused, cx));
+        }
+        if must_find {
+            self.stage = Stage::Finding;
+            return Progress::Ask(Request::Find { name: self.to.clone() });
+        }
+        if let Some(message) = self.announced.take() {
+            self.accept(message, cx);
+        }
         if self.stage == Stage::Ended {
-            if let Some(until) = until {
-                return Progress::Chunks { until, read: false };
-            }
             (self.stage, self.held) = (Stage::Asked, false);
             let messages = core::mem::take(&mut self.messages);
             return Progress::Ask(Request::Append { to: self.to.clone(), messages });
@@ -109,9 +140,7 @@ impl Append {
             Some(Input::Octets(octets)) => self.octets(octets, cx),
             Some(Input::Message(message)) => self.announced = Some(message),
             Some(Input::End) => self.stage = Stage::Ended,
-            Some(Input::Bad(_)) => {
-                return Progress::Done(self.give_up(Completion::bad("Expected a message or the end"), cx));
-            }
+            Some(Input::Bad(_)) => self.refused = Some(Completion::bad("Expected a message or the end")),
             Some(_) => {}
             None => {
                 return match until {
@@ -123,31 +152,37 @@ impl Append {
         Progress::Again
     }
 
-    /// Whether a message may come.
-    fn decide(&mut self, message: AppendMessage, cx: &mut Cx<'_>) {
-        self.refused = match flags(&message.flags) {
-            _ if message.literal.len > cx.config.message_size => {
-                Some(Completion::no(Code::TooBig, "The message is larger than APPENDLIMIT"))
-            }
-            _ if message.literal.len == 0 => Some(Completion::no(Code::Cannot, "There is nothing in the message")),
-            None => Some(Completion::too_many("A keyword is too long")),
-            Some((flags, keywords)) => {
-                let received = message.date.map(crate::imap::types::DateTime::wall);
-                self.messages.push(mailbox::Append { flags, keywords, received });
-                None
-            }
-        };
-        if self.refused.is_none() {
-            self.left = message.literal.len;
-            if cx.reader.accept() {
-                encode::continuation(cx.tx, "Go on");
-            }
+    /// The host could not say whether there is such a mailbox, or could not file the messages.
+    pub(super) fn fail(&mut self, cx: &mut Cx<'_>, full: bool) -> Completion {
+        cx.reader.refuse();
+        self.give_up(Completion::unavailable(full), cx)
+    }
+
+    /// A message that is not refused may come.
+    fn accept(&mut self, message: AppendMessage, cx: &mut Cx<'_>) {
+        let Some((flags, keywords)) = flags(&message.flags) else { return };
+        let received = message.date.map(crate::imap::types::DateTime::wall);
+        self.messages.push(mailbox::Append { flags, keywords, received });
+        self.left = message.literal.len;
+        let enabled = cx.enabled.utf8_accept || cx.enabled.imap4rev2;
+        self.header = (!enabled && offers(cx.config, "UTF8=ACCEPT")).then(HeaderEnd::default);
+        if cx.reader.accept() {
+            encode::continuation(cx.tx, "Go on");
         }
     }
 
-    fn octets(&mut self, bytes: Bytes, cx: &mut Cx<'_>) {
-        if memchr::memchr(0, &bytes).is_some() {
+    fn octets(&mut self, mut bytes: Bytes, cx: &mut Cx<'_>) {
+        let in_header = self.header_octets(&bytes);
+        if let Some(at) = memchr::memchr(0, &bytes) {
+            bytes.truncate(at);
             self.refused = Some(Completion::no(Code::UnknownCte, "There is a NUL in the message"));
+        }
+        if let Some(at) = bytes.iter().take(in_header).position(|octet| !octet.is_ascii()) {
+            bytes.truncate(at);
+            let words = "The header has octets beyond ASCII: ENABLE UTF8=ACCEPT first";
+            self.refused = Some(Completion::no(Code::Cannot, words));
+        }
+        if bytes.is_empty() {
             return;
         }
         self.left = self.left.saturating_sub(bytes.len() as u64);
@@ -156,6 +191,16 @@ impl Append {
         self.held = true;
         let message = self.messages.len().saturating_sub(1);
         cx.actions.push_back(Action::Chunk { ticket, message, bytes, last: self.left == 0 });
+    }
+
+    /// How many of these octets are of a header in which only ASCII may stand.
+    fn header_octets(&mut self, bytes: &Bytes) -> usize {
+        let Some(header) = &mut self.header else { return 0 };
+        let before = header.seen();
+        header.feed(bytes);
+        let Some(end) = header.end() else { return bytes.len() };
+        self.header = None;
+        usize::try_from(end.saturating_sub(before)).unwrap_or(usize::MAX)
     }
 
     fn give_up(&mut self, completion: Completion, cx: &mut Cx<'_>) -> Completion {
@@ -184,5 +229,22 @@ impl Append {
             Some(Response::Unavailable { full }) => Completion::unavailable(full),
             _ => Completion::unavailable(false),
         }
+    }
+}
+
+/// The client waits to hear that the message may come.
+fn waits(message: &AppendMessage) -> bool {
+    message.literal.mode == LiteralMode::Synchronizing
+}
+
+/// Why a message may not come.
+fn refusal(message: &AppendMessage, cx: &Cx<'_>) -> Option<Completion> {
+    match message.literal.len {
+        len if len > cx.config.message_size => {
+            Some(Completion::no(Code::TooBig, "The message is larger than APPENDLIMIT"))
+        }
+        0 => Some(Completion::no(Code::Cannot, "There is nothing in the message")),
+        _ if flags(&message.flags).is_none() => Some(Completion::too_many("A keyword is too long")),
+        _ => None,
     }
 }

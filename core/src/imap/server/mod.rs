@@ -39,7 +39,7 @@
 //! | CREATE | with USE; DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, NAMESPACE |
 //! | LIST | extended, with STATUS and SPECIAL-USE; LSUB of RFC 3501 |
 //! | STATUS | RECENT of RFC 3501 included |
-//! | APPEND | one message or some |
+//! | APPEND | one message or some; a message is asked for only if there is a mailbox for it |
 //! | IDLE | nothing but what concerns the selected mailbox is told |
 //! | CLOSE, UNSELECT, EXPUNGE, UID EXPUNGE | CHECK of RFC 3501 is NOOP |
 //! | SEARCH, FETCH, STORE, COPY, MOVE | and each behind UID |
@@ -58,10 +58,19 @@
 //! What RFC 7162 leaves open: no mailbox is without mod-sequences (NOMODSEQ is never said). A message has one of them, so
 //! a conditional STORE may be refused for a flag that it does not touch (§3.1.12).
 //!
-//! What RFC 6855 leaves open: a message with UTF-8 in its header is shown as it is to clients that have not enabled
-//! UTF8=ACCEPT too, where it stands in a string as a literal (§7, §8). It would be another message otherwise: with other
-//! octets, signatures that fail, and one UID for both. Such headers come by mail whatever a client wishes, and clients
-//! that read them as best they can are better served than by a surrogate that nobody can answer.
+//! | UTF-8 in headers (RFC 6855), while a client has enabled neither UTF8=ACCEPT nor IMAP4rev2 | |
+//! |---|---|
+//! | APPEND of a header with octets beyond ASCII, in whatever literal | NO \[CANNOT\] (§4). The headers of parts are not looked at, and nothing is where UTF8=ACCEPT is switched off |
+//! | `UTF8 (~{…}` around anything else | as a plain literal |
+//! | FETCH of a message that came by mail with such a header | as it is; where it stands in a string, as a literal (§7, §8) |
+//! | names of mailboxes | in modified UTF-7; such as come in UTF-8 are understood (§3) |
+//!
+//! Such a message would be another one if it were downgraded (RFC 6857, RFC 6858): with other octets, signatures that
+//! fail, and one UID for both. It comes by mail whatever a client wishes, and clients that read it as best they can are
+//! better served than by a surrogate that nobody can answer, or by not seeing it at all. So nothing is hidden.
+//!
+//! Names of mailboxes are Net-Unicode (RFC 9051 §5.1): one that is not composed is taken for the composed one by all
+//! commands, and IMAP4rev2 clients are told so by OLDNAME.
 
 mod action;
 mod append;

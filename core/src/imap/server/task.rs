@@ -124,6 +124,7 @@ impl Task {
                 super::select::close(cx);
                 Some(Completion::unavailable(full))
             }
+            Self::Append(task) => Some(task.fail(cx, full)),
             Self::Searching(task) => {
                 cx.view.as_mut().into_iter().for_each(|view| task.fail(view));
                 Some(Completion::unavailable(full))
