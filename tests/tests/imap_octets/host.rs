@@ -156,6 +156,7 @@ impl<M: Mail> Host<M> {
 
     fn answer(&mut self, request: Request) -> Response {
         let (name, response) = match request {
+            Request::Find { .. } => ("find", Response::Done),
             Request::Select { .. } => ("select", Response::Selected(self.selected())),
             Request::Entries { uids, structures, .. } => ("entries", self.entries(&uids, structures)),
             Request::Heads { entries, len } => {

@@ -289,8 +289,12 @@ fn several_messages_of_one_append_come_in_their_order() {
 fn an_append_that_is_refused_at_its_end_gives_everything_back() {
     let mut world = two_providers(309);
     let bob = reader(&mut world, 0, "bob");
+    let other = reader(&mut world, 0, "bob");
+    said(&mut world, bob, "a APPEND Gone {9}", "a NO [TRYCREATE]");
     for message in [MESSAGE.to_owned(), large()] {
-        world.say(bob, &format!("p APPEND Nowhere {{{}}}", message.len()), "+ ");
+        said(&mut world, other, "c CREATE Gone", "c OK");
+        world.say(bob, &format!("p APPEND Gone {{{}}}", message.len()), "+ ");
+        said(&mut world, other, "d DELETE Gone", "d OK");
         for piece in message.as_bytes().chunks(30_000) {
             world.send(bob, piece);
         }
@@ -357,8 +361,17 @@ fn a_busy_or_full_store_is_told_by_no() {
         {
             said(&mut world, bob, &format!("t {command}"), &format!("t {code}"));
         }
-        append(&mut world, bob, MESSAGE, &format!("p {code}"));
-        append(&mut world, bob, &large(), &format!("p {code}"));
+        said(&mut world, bob, "o APPEND INBOX {9}", &format!("o {code}"));
+        // Or it comes while the message does.
+        for message in [MESSAGE.to_owned(), large()] {
+            world.trouble = Trouble::default();
+            world.say(bob, &format!("p APPEND INBOX {{{}}}", message.len()), "+ ");
+            world.trouble = trouble;
+            for piece in message.as_bytes().chunks(30_000) {
+                world.send(bob, piece);
+            }
+            said(&mut world, bob, "", &format!("p {code}"));
+        }
         world.trouble = Trouble::default();
         world.pass(Duration::from_secs(1));
         assert_eq!(world.holdings(0), Holdings { watches: 1, ..NOTHING });
