@@ -91,6 +91,10 @@ impl<M: Mail> Host<M> {
         host
     }
 
+    pub(crate) fn mail(&self) -> &M {
+        &self.mail
+    }
+
     /// The client says this, and reads all that comes.
     pub(crate) fn say(&mut self, said: &str, mut hears: impl FnMut(&[u8])) {
         self.send(said.as_bytes(), &mut hears);

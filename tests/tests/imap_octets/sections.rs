@@ -294,6 +294,18 @@ proptest! {
                 prop_assert_eq!(told.as_ref(), Some(&part), "{}<{}.{}>", item, offset, length);
             }
             if let Some(path) = item.strip_prefix("BINARY") {
+                // Piece by piece, and now and then one is asked for once more, or passed over.
+                let (step, mut from) = (1 + random.below(60) as usize, 0);
+                for _ in 0..9 {
+                    if from >= expected.len() {
+                        break;
+                    }
+                    let piece = &expected[from..expected.len().min(from + step)];
+                    for told in ask(&mut host, &item, &format!("<{from}.{step}>")) {
+                        prop_assert_eq!(told.as_deref(), Some(piece), "{}<{}.{}>", item, from, step);
+                    }
+                    from = (from + [step, step, step, 2 * step, 0][random.below(5) as usize]).max(1);
+                }
                 let said = String::from_utf8(host.hear(&format!("a FETCH 1 BINARY.SIZE{path}\r\n"))).unwrap();
                 let size = format!("* 1 FETCH (BINARY.SIZE{path} {})\r\na OK FETCH completed\r\n", expected.len());
                 prop_assert_eq!(said, size);

@@ -110,6 +110,29 @@ fn a_large_message_is_never_in_hand() {
     }
 }
 
+/// A client that takes a decoded part in pieces is not served from the beginning each time.
+#[test]
+fn a_large_part_is_read_once_however_many_pieces_it_is_taken_in() {
+    let mut host = Host::new(Large::new(0));
+    let decoded = (LARGE - host.mail().head.len() as u64) / 78 * 57;
+    for piece in [64 * 1024, 1_000_000] {
+        host.asked.clear();
+        let before = alloc::live();
+        alloc::forget_peak();
+        let mut heard = 0;
+        for from in (0..decoded).step_by(piece) {
+            host.say(&format!("a FETCH 1 BINARY.PEEK[2]<{from}.{piece}>\r\n"), |octets| heard += octets.len() as u64);
+        }
+        let (held, reads) = (alloc::peak() - before, host.asked["read"]);
+        println!("{heard} octets in pieces of {piece}: {held} held, {reads} reads");
+        assert!(heard > decoded && held < HELD, "{heard} octets, {held} held");
+        // What is larger than what is kept is made twice: once to be counted.
+        let passes = if piece > 64 * 1024 { 2 } else { 1 };
+        let pieces = decoded / piece as u64 + 1;
+        assert!(reads < (LARGE / (64 * 1024) + 1) * passes + 3 * pieces, "{reads} reads");
+    }
+}
+
 #[test]
 fn a_large_header_is_never_in_hand() {
     let mut host = Host::new(Large::new(5_000_000));

@@ -11,6 +11,7 @@
 //! Nothing is written of an item before its first octets are at hand. So a message that is gone by then is passed over,
 //! an item whose octets cannot be had is NIL, and only within a literal nothing is left but to end the connection.
 
+use alloc::boxed::Box;
 use core::ops::Range;
 
 use bytes::Bytes;
@@ -58,14 +59,14 @@ pub(super) enum Trouble {
 #[derive(Debug)]
 enum Work {
     Idle,
-    Counting(Counting),
+    Counting(Box<Counting>),
     /// Octets at hand, and whether there is a NUL among them.
     Kept(Bytes, bool),
     /// Octets of the message that are still to be sent.
     Range(Range<u64>),
     /// Octets that are made, and how many of them are still to be sent.
     Making {
-        making: Making,
+        making: Box<Making>,
         left: u64,
         nul: bool,
     },
@@ -153,7 +154,7 @@ impl Message {
             }
             Located::There(range) if range.is_empty() => Work::Kept(Bytes::new(), false),
             Located::There(range) => Work::Range(range),
-            Located::Made(recipe) => Work::Counting(Counting::new(recipe)),
+            Located::Made(recipe) => Work::Counting(Box::new(Counting::new(recipe))),
         };
         Ok(false)
     }
@@ -161,7 +162,10 @@ impl Message {
     /// Counts what is made of a part; true when the item is told.
     fn count(&mut self, items: &[FetchItem], item: &FetchItem, cx: &mut Cx<'_>) -> Wanted<bool> {
         let Work::Counting(counting) = &mut self.work else { return Ok(true) };
-        let Counted { octets, nul, all } = counting.finish(&mut self.source, cx)?;
+        let Counted { octets, nul, all, bookmark } = counting.finish(&mut self.source, cx)?;
+        if let (Some(view), Some(bookmark)) = (cx.view.as_mut(), bookmark) {
+            view.bookmark = Some(Box::new(bookmark));
+        }
         if matches!(item, FetchItem::BinarySize(_)) {
             self.size(items, item, octets, cx);
             return Ok(true);

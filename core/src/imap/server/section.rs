@@ -3,7 +3,11 @@
 //! Many sections are octets of the message as they stand there. Selected header fields and decoded parts are *made* of
 //! some, and how many they come to must be told before them. So they are made twice: once to be counted, when what is
 //! small is kept, and once more to be sent. Neither time more is in hand than what one piece of the message makes.
+//!
+//! A client that takes a decoded part in pieces asks for one after the other. Where the last one has ended is remembered
+//! ([`Bookmark`]), so that the next one is made from there, and not from the beginning of the part.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -14,6 +18,7 @@ use super::task::Cx;
 use crate::imap::types::{FetchItem, PartPath, Partial, Section, SectionText};
 use crate::mailbox::HEADS_OCTETS;
 use crate::message::{Decoder, FieldFilter, Kind, LineEnds, Pick};
+use crate::ops::EntryId;
 
 /// What an item's octets are.
 #[derive(Debug)]
@@ -33,8 +38,29 @@ pub(super) enum Located {
 pub(super) struct Recipe {
     /// Of these octets of the message.
     of: Range<u64>,
-    sieve: Sieve,
+    /// Where making begins.
+    from: Place,
     wanted: Range<u64>,
+}
+
+/// How far octets are made.
+#[derive(Clone, Debug)]
+struct Place {
+    sieve: Sieve,
+    /// How many of the message's octets have gone through.
+    through: u64,
+    /// Octets made.
+    made: u64,
+}
+
+/// Where a client has come to that takes a decoded part in pieces. What it holds of the part are the few octets that no
+/// decoder can do without.
+#[derive(Debug)]
+pub(super) struct Bookmark {
+    entry: EntryId,
+    /// Where the part is.
+    of: Range<u64>,
+    place: Place,
 }
 
 /// What octets go through.
@@ -51,11 +77,9 @@ enum Sieve {
 pub(super) struct Making {
     recipe: Recipe,
     /// None at the end.
-    sieve: Option<Sieve>,
-    /// How many of the message's octets have gone through.
-    through: u64,
-    /// Octets made.
-    made: u64,
+    at: Option<Place>,
+    /// Where it was before the last piece, if a client may go on from there.
+    before: Option<Place>,
     /// Those wanted of what was made last.
     ready: Vec<u8>,
 }
@@ -78,6 +102,8 @@ pub(super) struct Counted {
     /// There is a NUL among them.
     pub(super) nul: bool,
     pub(super) all: All,
+    /// From where the client may go on.
+    pub(super) bookmark: Option<Bookmark>,
 }
 
 /// The octets themselves.
@@ -86,7 +112,7 @@ pub(super) enum All {
     /// At hand.
     Kept(Bytes),
     /// To be made once more.
-    Again(Making),
+    Again(Box<Making>),
 }
 
 /// Where the octets are that an item asks for.
@@ -157,14 +183,20 @@ fn binary(path: &PartPath, partial: Option<Partial>, source: &mut Source, cx: &C
         return Ok(Located::Nowhere);
     };
     let of = part.body..part.end;
+    let goes_on = |made: Located| match made {
+        Located::Made(recipe) => Located::Made(recipe.go_on(source.entry(), cx)),
+        located => located,
+    };
     if matches!(part.kind, Kind::Multipart | Kind::Message) {
         return Ok(Located::There(cut(of, partial)));
     }
     Ok(match Decoder::new(structure.encoding(at)) {
         Err(_) => Located::Undecodable,
-        Ok(decoder) if part.kind == Kind::Text => made(of, Sieve::DecodedText(decoder, LineEnds::default()), partial),
+        Ok(decoder) if part.kind == Kind::Text => {
+            goes_on(made(of, Sieve::DecodedText(decoder, LineEnds::default()), partial))
+        }
         Ok(decoder) if decoder.is_identity() => Located::There(cut(of, partial)),
-        Ok(decoder) => made(of, Sieve::Decoded(decoder), partial),
+        Ok(decoder) => goes_on(made(of, Sieve::Decoded(decoder), partial)),
     })
 }
 
@@ -173,7 +205,8 @@ fn fields(of: Range<u64>, pick: Pick, partial: Option<Partial>) -> Located {
 }
 
 fn made(of: Range<u64>, sieve: Sieve, partial: Option<Partial>) -> Located {
-    Located::Made(Recipe { of, sieve, wanted: cut(0..u64::MAX, partial) })
+    let from = Place { sieve, through: 0, made: 0 };
+    Located::Made(Recipe { of, from, wanted: cut(0..u64::MAX, partial) })
 }
 
 /// The octets of a range that a client has asked for.
@@ -209,32 +242,49 @@ impl Sieve {
     }
 }
 
+impl Recipe {
+    /// From where the client has come to, if that is on the way.
+    fn go_on(self, entry: EntryId, cx: &Cx<'_>) -> Self {
+        let bookmark = cx.view.as_ref().and_then(|view| view.bookmark.as_deref());
+        let bookmark = bookmark.filter(|it| it.entry == entry && it.of == self.of);
+        match bookmark.filter(|it| it.place.made <= self.wanted.start) {
+            Some(bookmark) => Self { from: bookmark.place.clone(), ..self },
+            None => self,
+        }
+    }
+}
+
 impl Making {
     fn new(recipe: Recipe) -> Self {
-        let sieve = Some(recipe.sieve.clone());
-        Self { recipe, sieve, through: 0, made: 0, ready: Vec::new() }
+        let at = Some(recipe.from.clone());
+        Self { recipe, at, before: None, ready: Vec::new() }
     }
 
     /// Makes some more; false at the end, or when no more is wanted.
     fn step(&mut self, source: &mut Source, cx: &Cx<'_>) -> Wanted<bool> {
         let Range { start, end } = self.recipe.of;
-        let from = start + self.through;
-        let Some(sieve) = self.sieve.as_mut().filter(|_| self.made < self.recipe.wanted.end) else { return Ok(false) };
+        let wanted = &self.recipe.wanted;
+        let Some(at) = self.at.as_mut().filter(|at| at.made < wanted.end) else { return Ok(false) };
+        let from = start + at.through;
+        let begins = at.made;
         let mut out = core::mem::take(&mut self.ready);
         out.clear();
         if from < end {
             let piece = source.octets(from, end - from, cx)?;
-            self.through += piece.len() as u64;
-            sieve.feed(&piece, &mut out);
-        } else if let Some(sieve) = self.sieve.take() {
-            sieve.finish(&mut out);
+            if wanted.end < u64::MAX && !matches!(at.sieve, Sieve::Fields(_)) {
+                self.before = Some(at.clone());
+            }
+            at.through += piece.len() as u64;
+            at.sieve.feed(&piece, &mut out);
+            at.made += out.len() as u64;
+        } else if let Some(at) = self.at.take() {
+            at.sieve.finish(&mut out);
         }
-        let made = self.made..self.made + out.len() as u64;
-        self.made = made.end;
+        let made = begins..begins + out.len() as u64;
         let within = |octet: u64| octet.clamp(made.start, made.end) - made.start;
         // Both are at most `out.len()`.
-        out.truncate(within(self.recipe.wanted.end) as usize);
-        out.drain(..(within(self.recipe.wanted.start) as usize).min(out.len()));
+        out.truncate(within(wanted.end) as usize);
+        out.drain(..(within(wanted.start) as usize).min(out.len()));
         self.ready = out;
         Ok(true)
     }
@@ -242,8 +292,9 @@ impl Making {
     /// Asks for what the next octets are made of, if it is not at hand.
     pub(super) fn read_ahead(&self, source: &mut Source, cx: &Cx<'_>) -> Wanted<()> {
         let Range { start, end } = self.recipe.of;
-        let from = start + self.through;
-        if self.sieve.is_some() && from < end && self.made < self.recipe.wanted.end {
+        let Some(at) = self.at.as_ref().filter(|at| at.made < self.recipe.wanted.end) else { return Ok(()) };
+        let from = start + at.through;
+        if from < end {
             source.octets(from, end - from, cx)?;
         }
         Ok(())
@@ -257,6 +308,12 @@ impl Making {
             }
         }
         Ok(None)
+    }
+
+    /// From where the client may go on.
+    pub(super) fn bookmark(&mut self, source: &Source) -> Option<Bookmark> {
+        let place = self.before.take()?;
+        Some(Bookmark { entry: source.entry(), of: self.recipe.of.clone(), place })
     }
 }
 
@@ -278,8 +335,9 @@ impl Counting {
         }
         let all = match self.kept.take() {
             Some(kept) => All::Kept(kept.into()),
-            None => All::Again(Making::new(self.making.recipe.clone())),
+            None => All::Again(Box::new(Making::new(self.making.recipe.clone()))),
         };
-        Ok(Counted { octets: self.wanted, nul: self.nul, all })
+        let bookmark = self.making.bookmark(source);
+        Ok(Counted { octets: self.wanted, nul: self.nul, all, bookmark })
     }
 }

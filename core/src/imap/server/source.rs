@@ -63,6 +63,11 @@ impl Source {
         }
     }
 
+    /// Which message it is.
+    pub(super) fn entry(&self) -> EntryId {
+        self.entry
+    }
+
     /// Takes the answer to what was asked.
     pub(super) fn take(&mut self, answer: Option<Response>) {
         let Some(offset) = self.asked.take() else { return };

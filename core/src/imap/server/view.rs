@@ -3,6 +3,9 @@
 //! Message sequence numbers mean what the client thinks they mean. So a message that is gone keeps its number until the
 //! client has been told, and one that has come has none until then.
 
+use alloc::boxed::Box;
+
+use super::section::Bookmark;
 use super::terms::FlagNames;
 use crate::imap::types::{Enabled, MailboxName, Modseq, NumberSet, SequenceSet};
 use crate::mailbox::{Change, ModSeq, Selected, UidSet};
@@ -21,6 +24,8 @@ pub(super) struct View {
     /// The result of the last search that was saved (RFC 5182).
     pub(super) saved: UidSet,
     pub(super) names: FlagNames,
+    /// Of the part that was last taken in pieces.
+    pub(super) bookmark: Option<Box<Bookmark>>,
     /// All changes up to here are in the view.
     pub(super) modseq: ModSeq,
     /// There may be changes up to here, somebody said.
@@ -51,6 +56,7 @@ impl View {
             gone: UidSet::default(),
             saved: UidSet::default(),
             names: FlagNames::new(keywords),
+            bookmark: None,
             modseq: counters.highest_modseq,
             hint: counters.highest_modseq,
             asked: counters.highest_modseq,
