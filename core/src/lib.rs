@@ -96,6 +96,7 @@ pub mod node;
 pub mod ops;
 pub mod outbox;
 mod pace;
+pub mod planted;
 pub mod pop3;
 pub mod queue;
 pub mod router;

@@ -10,8 +10,9 @@ use std::time::Duration;
 use pillarbox_core::ops::{
     AccountOp, MailboxOp, MaildropOp, Notice, Notices, QueueOp, Sink, StageOp, StoreError, StoreOp, StoreReply, Token,
 };
+use pillarbox_core::planted::{self, Bug};
 use pillarbox_core::{Mono, Random};
-use pillarbox_store::MemoryStore;
+use pillarbox_store::{Image, MemoryStore};
 
 /// Ops that wait at most; more are handed back.
 const WAITING: usize = 4096;
@@ -89,12 +90,25 @@ pub(crate) struct Disk {
     next: VecDeque<Waiting>,
     reads: VecDeque<Waiting>,
     random: Random,
+    /// What a disk that only says that it writes has really written, and when.
+    really: Option<(Mono, Image)>,
 }
+
+/// How long such a disk takes its time.
+const LINGERS: Duration = Duration::from_secs(30);
 
 impl Disk {
     pub(crate) fn new(store: Arc<MemoryStore>, random: Random) -> Self {
-        let health = Health::GOOD;
-        Self { store, health, stopped: false, group: Vec::new(), next: VecDeque::new(), reads: VecDeque::new(), random }
+        Self {
+            store,
+            health: Health::GOOD,
+            stopped: false,
+            group: Vec::new(),
+            next: VecDeque::new(),
+            reads: VecDeque::new(),
+            random,
+            really: None,
+        }
     }
 
     /// Takes an op.
@@ -121,6 +135,9 @@ impl Disk {
 
     /// The group is on disk: its ops, to be applied and answered; and when the next one is.
     pub(crate) fn written(&mut self, now: Mono) -> (Vec<Waiting>, Option<Mono>) {
+        if planted::is(Bug::DropTheFsync) && self.really.as_ref().is_none_or(|(at, _)| *at + LINGERS <= now) {
+            self.really = Some((now, self.store.image()));
+        }
         let done = std::mem::take(&mut self.group);
         self.group.extend(self.next.drain(..));
         let next = (!self.group.is_empty()).then(|| now + self.health.write);
@@ -144,8 +161,12 @@ impl Disk {
         }
     }
 
-    /// The machine dies: of what was being written some reached the disk, in order, and nobody was told.
-    pub(crate) fn crash(&mut self) -> Vec<Waiting> {
+    /// The server dies, or the machine when its `power` fails: of what was being written some reached the disk, in order,
+    /// and nobody was told.
+    pub(crate) fn crash(&mut self, power: bool) -> Vec<Waiting> {
+        if let Some((_, image)) = self.really.take().filter(|_| power) {
+            self.store.restore(&image);
+        }
         let mut written = std::mem::take(&mut self.group);
         written.truncate(self.random.below(written.len() + 1));
         if self.stopped {

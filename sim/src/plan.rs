@@ -223,14 +223,17 @@ impl Plan {
             })
             .collect();
         let users = size.users.max(1);
-        let letters = (0..size.letters).map(|number| letter(number as u32, hosts.len(), users, size, random)).collect();
-        let visits = (0..size.visits).map(|_| visit(hosts.len(), users, size, random)).collect();
         // A swarm: each world has only some of what can go wrong, so that no fault hides another.
         let mut kinds = FaultKind::ALL.to_vec();
         random.shuffle(&mut kinds);
         kinds.truncate(3 + random.below(6));
-        let faults =
+        let faults: Vec<_> =
             (0..size.faults).map(|number| fault(kinds[number % kinds.len()], hosts.len(), size, random)).collect();
+        let letters = (0..size.letters)
+            .map(|number| letter(number as u32, moment(size.span, &faults, random), hosts.len(), users, random))
+            .collect();
+        let visits =
+            (0..size.visits).map(|_| visit(moment(size.span, &faults, random), hosts.len(), users, random)).collect();
         Self { seed, hosts, users, letters, visits, faults, span: size.span }
     }
 
@@ -245,13 +248,23 @@ fn within(span: Duration, random: &mut Random) -> Duration {
     Duration::from_millis(random.below(span.as_millis() as usize + 1) as u64)
 }
 
+/// When people do something: as often as not just when something goes wrong.
+fn moment(span: Duration, faults: &[Fault], random: &mut Random) -> Duration {
+    let fault = (!faults.is_empty() && random.below(2) == 0).then(|| &faults[random.below(faults.len())]);
+    match fault {
+        Some(fault) => (fault.at + within(fault.lasts.min(Duration::from_secs(60)), random))
+            .saturating_sub(Duration::from_millis(random.below(2000) as u64)),
+        None => within(span, random),
+    }
+}
+
 /// A number that is small more often than not, of this magnitude at most.
 fn skewed(magnitude: u32, random: &mut Random) -> usize {
     let most = 1_usize << random.below(magnitude as usize + 1);
     most / 2 + random.below(most)
 }
 
-fn letter(number: u32, hosts: usize, users: usize, size: &Size, random: &mut Random) -> LetterPlan {
+fn letter(number: u32, at: Duration, hosts: usize, users: usize, random: &mut Random) -> LetterPlan {
     let from = (random.below(hosts), random.below(users));
     let mut to: Vec<String> = Vec::new();
     for _ in 0..1 + skewed(2, random) {
@@ -268,14 +281,14 @@ fn letter(number: u32, hosts: usize, users: usize, size: &Size, random: &mut Ran
     // Most are short; now and then one is staged.
     let octets = 200 + skewed(if random.below(10) == 0 { 17 } else { 12 }, random);
     let leaves_after = (random.below(8) == 0).then(|| 1 + random.below(8));
-    LetterPlan { number, at: within(size.span, random), from, to, octets, leaves_after }
+    LetterPlan { number, at, from, to, octets, leaves_after }
 }
 
-fn visit(hosts: usize, users: usize, size: &Size, random: &mut Random) -> VisitPlan {
+fn visit(at: Duration, hosts: usize, users: usize, random: &mut Random) -> VisitPlan {
     let habit = [Habit::Empties, Habit::Picks, Habit::Looks][random.below(3)];
     let leaves_after = (random.below(4) == 0).then(|| 1 + random.below(12));
     let user = (random.below(hosts), random.below(users));
-    VisitPlan { at: within(size.span, random), user, habit, leaves_after }
+    VisitPlan { at, user, habit, leaves_after }
 }
 
 fn fault(kind: FaultKind, hosts: usize, size: &Size, random: &mut Random) -> Fault {

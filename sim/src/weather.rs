@@ -70,13 +70,17 @@ impl Weather {
 
     /// What a new connection is like.
     pub(crate) fn quality(&self, random: &mut Random) -> Quality {
-        let mut cut_at = [u64::MAX; 2];
+        let (mut cut_at, mut segments) = ([u64::MAX; 2], u32::MAX);
         if self.breaks > 0 && random.below(100) < self.breaks {
-            // Short conversations break as often as long ones.
-            let octets = 1 << random.below(16);
-            cut_at[random.below(2)] = octets + random.below(octets as usize) as u64;
+            if random.below(2) == 0 {
+                // Short conversations break as often as long ones.
+                let octets = 1 << random.below(16);
+                cut_at[random.below(2)] = octets + random.below(octets as usize) as u64;
+            } else {
+                segments = 1 + random.below(24) as u32;
+            }
         }
         let splits = self.splits > 0 && random.below(100) < self.splits;
-        Quality { latency: self.latency(random), per_octet: self.per_octet, splits, cut_at }
+        Quality { latency: self.latency(random), per_octet: self.per_octet, splits, cut_at, segments }
     }
 }

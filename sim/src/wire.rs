@@ -63,6 +63,8 @@ pub(crate) struct Quality {
     pub(crate) splits: bool,
     /// It breaks when so many octets have gone one way.
     pub(crate) cut_at: [u64; 2],
+    /// It breaks when so many segments have arrived.
+    pub(crate) segments: u32,
 }
 
 /// One direction.

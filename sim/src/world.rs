@@ -246,7 +246,7 @@ impl World {
         self.hosts[host].power = if power { Power::Off } else { Power::NoServer };
         self.lives[host] += 1;
         let nobody: Arc<Ear> = Arc::default();
-        for waiting in self.hosts[host].disk.crash() {
+        for waiting in self.hosts[host].disk.crash(power) {
             _ = self.apply(host, Waiting { ear: Arc::clone(&nobody), ..waiting });
         }
         for index in self.hosts[host].nodes.clone() {
@@ -308,9 +308,8 @@ impl World {
     /// The next thing happens, unless it comes after `end`. What the plan has for now is returned.
     pub(crate) fn step(&mut self, end: Mono) -> Step {
         self.settle();
-        let Some(Reverse(next)) = self.agenda.peek() else { return Step::Over };
-        if next.at > end {
-            self.now = end;
+        if self.agenda.peek().is_none_or(|Reverse(next)| next.at > end) {
+            self.now = self.now.max(end);
             return Step::Over;
         }
         let Some(Reverse(entry)) = self.agenda.pop() else { return Step::Over };
@@ -421,12 +420,15 @@ impl World {
                         slot.until = until;
                         if let Some(until) = until {
                             self.comes(until, Coming::Wake(index));
-                            if self.random.below(64) == 0 {
-                                let part = until.0.saturating_sub(self.now.0).min(60_000_000_000) as usize;
-                                let early = Mono(self.now.0 + self.random.below(part.max(1)) as u64);
-                                self.comes(early, Coming::Nudge(index));
-                            }
                         }
+                    }
+                    if let Some(until) = until
+                        && self.random.below(32) == 0
+                    {
+                        // Soon or late, as it may be.
+                        let most = until.0.saturating_sub(self.now.0).min(1 << (20 + self.random.below(24)));
+                        let early = Mono(self.now.0 + self.random.below(most.max(1) as usize) as u64);
+                        self.comes(early, Coming::Nudge(index));
                     }
                     self.hear_taps(index);
                     return busy;
@@ -678,6 +680,18 @@ impl World {
         let Some(wire) = self.wires.get_mut(&id) else { return };
         let plug = wire.ends[end];
         let Some(freight) = wire.ways[end].arrive() else { return };
+        let breaks = wire.quality.segments.checked_sub(1).is_none_or(|left| {
+            wire.quality.segments = left;
+            left == 0
+        });
+        self.arrived(id, end, plug, freight);
+        if breaks {
+            self.break_wire(id);
+        }
+    }
+
+    fn arrived(&mut self, id: WireId, end: usize, plug: Plug, freight: Freight) {
+        let Some(wire) = self.wires.get_mut(&id) else { return };
         match (plug, freight) {
             (Plug::Gone(host), _) => {
                 // Its machine has forgotten the connection, and says so if it says anything.

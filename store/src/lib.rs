@@ -19,5 +19,5 @@ mod options;
 mod watches;
 
 pub use disk::{Disk, DiskFile, DiskStore, OpenError, Recovery, SystemDisk};
-pub use memory::MemoryStore;
+pub use memory::{Image, MemoryStore};
 pub use options::{Clock, Options, PasswordCost};

@@ -57,6 +57,17 @@ impl MemoryStore {
         });
     }
 
+    /// All that it holds, as a disk would that is copied just now.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        Image(self.with(|state| state.on_disk()))
+    }
+
+    /// Its disk becomes this image; whatever is not on a disk is gone, and it must be [`reopen`](Self::reopen)ed.
+    pub fn restore(&self, image: &Image) {
+        self.with(|state| *state = image.0.on_disk());
+    }
+
     /// Answers an op at once: one of no node's. Leases and locks that it takes end by time or by op alone.
     pub fn apply(&self, op: StoreOp) -> StoreReply {
         self.answer(None, op)
@@ -103,6 +114,15 @@ impl Store for MemoryStore {
     }
 }
 
+/// What a store in memory would have on its disk.
+pub struct Image(State);
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image").finish_non_exhaustive()
+    }
+}
+
 #[derive(Default)]
 struct State {
     epoch: u64,
@@ -135,6 +155,7 @@ struct State {
     changed: BTreeMap<MailboxId, ModSeq>,
 }
 
+#[derive(Clone)]
 struct Account {
     id: AccountId,
     address: Address,
@@ -150,6 +171,21 @@ struct Content {
 }
 
 impl State {
+    /// A copy of what is on disk: no locks, no leases, nobody who listens.
+    fn on_disk(&self) -> Self {
+        Self {
+            accounts: self.accounts.clone(),
+            aliases: self.aliases.clone(),
+            mailboxes: self.mailboxes.clone(),
+            places: self.places.clone(),
+            noselect: self.noselect.clone(),
+            subscriptions: self.subscriptions.clone(),
+            threads: self.threads.clone(),
+            rows: self.rows.clone(),
+            ..Self { epoch: self.epoch, last_uidvalidity: self.last_uidvalidity, ..Self::default() }
+        }
+    }
+
     /// Who is to hear what of the op that is done.
     fn hints(&mut self, asker: Option<&Arc<dyn Sink>>) -> Hints {
         let mut hints = Hints::default();

@@ -8,6 +8,7 @@ use super::transfer::{self, Candidate, Ended};
 use super::{ConnId, asked, replies};
 use crate::channel::Channel;
 use crate::ops::{QueueOp, QueueReply, QueueRow, StoreOp, StoreReply};
+use crate::planted::{self, Bug};
 use crate::queue::AttemptId;
 use crate::session::{Answer as _, End};
 use crate::smtp::Reply;
@@ -57,6 +58,9 @@ impl Outgoing {
                 self.ready = true;
                 let next = match shared.transfers.message(self.attempt) {
                     Some(rows) => {
+                        if planted::is(Bug::DoubleADeliveryAfterAReset) {
+                            self.record(shared, true);
+                        }
                         self.rows = rows;
                         self.envelope().map_or(Next::Quit, Next::Message)
                     }
@@ -76,6 +80,9 @@ impl Outgoing {
                     Some(_) => self.progress = true,
                     None => self.unusable = outcome.replies.first().cloned(),
                 }
+                if planted::is(Bug::DoubleADeliveryAfterAReset) && outcome.replies.iter().all(Reply::is_positive) {
+                    return self.rows = rows;
+                }
                 for (row, reply) in rows.iter().zip(outcome.replies) {
                     transfer::outcome(shared, self.attempt, row, &self.host(), reply);
                 }
@@ -92,6 +99,14 @@ impl Outgoing {
         self.finish(shared, now, false);
     }
 
+    /// What a mistake has kept back is recorded.
+    fn record(&mut self, shared: &mut Shared, arrived: bool) {
+        for row in core::mem::take(&mut self.rows) {
+            let reply = if arrived { Reply::new(250, None, "Ok") } else { replies::NO_CONNECTION.reply() };
+            transfer::outcome(shared, self.attempt, &row, &self.host(), reply);
+        }
+    }
+
     /// The session is over.
     pub(super) fn done(&mut self, shared: &mut Shared, now: Now, end: End) {
         let silent = !self.ready && self.unusable.is_none();
@@ -99,6 +114,9 @@ impl Outgoing {
             let status = Some(crate::smtp::EnhancedStatus(4, 4, 2));
             let words = alloc::format!("{} ended the session before mail: {end}", self.host());
             self.unusable = Some(Reply::new(451, status, words));
+        }
+        if planted::is(Bug::DoubleADeliveryAfterAReset) && self.progress {
+            self.record(shared, end == End::Quit);
         }
         // A handshake that fails, in whatever way, is told by nothing but the end.
         self.finish(shared, now, end == End::Broken || silent && end == End::Timeout);

@@ -17,6 +17,7 @@ use crate::ops::{
     Accept, Accepted, AccountId, AccountOp, AccountReply, Body, Delivery, Destination, NewBody, NewRow, Resolution,
     StageId, StageReply, StoreError, StoreOp, StoreReply,
 };
+use crate::planted::{self, Bug};
 use crate::router::{Place, verdict};
 use crate::session::Answer as _;
 use crate::smtp::server::{
@@ -175,7 +176,10 @@ impl Reception {
             self.discard(shared);
             return self.answer(ticket, CommitAnswer::Refused(replies::STORE_TROUBLE.reply()));
         };
-        let (deliveries, rows) = address(shared, wall, &transaction, recipients);
+        let (deliveries, mut rows) = address(shared, wall, &transaction, recipients);
+        if planted::is(Bug::ForgetARecipient) {
+            rows.truncate(1);
+        }
         let (NewBody { body, structure }, charged) = match receiving.body.finish(&transaction.trace) {
             Ok(body) => body,
             Err(why) => return self.answer(ticket, CommitAnswer::Refused(refusal(why))),
@@ -207,6 +211,11 @@ impl Reception {
             rows,
             expires: wall.after(shared.config.delivery.queue.expire_after),
         };
+        if planted::is(Bug::AnswerBeforeCommit) {
+            shared.discharge(committing.charged);
+            shared.ask(asked::Question::Nobody, StoreOp::Accept(Box::new(accept)));
+            return self.answer(committing.ticket, CommitAnswer::Committed { text: "Accepted".into() });
+        }
         self.ask(shared, Question::Commit(Box::new(committing)), StoreOp::Accept(Box::new(accept)));
     }
 
@@ -237,6 +246,9 @@ impl Receiving {
 pub(super) fn stored(shared: &mut Shared, session: Option<&mut Reception>, question: Question, reply: StoreReply) {
     if let StoreReply::Failed(error) = reply {
         shared.store_trouble(error);
+        if planted::is(Bug::ALeakedTicket) {
+            return;
+        }
         return refuse(shared, session, question, replies::of_store(error));
     }
     match (question, reply) {

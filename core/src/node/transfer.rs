@@ -24,6 +24,7 @@ use super::shared::Shared;
 use super::{Event, replies, resolve};
 use crate::dns::{self, LookupId};
 use crate::ops::{Accept, Body, Delivery, Destination, NewRow, QueueRow, Resolution};
+use crate::planted::{self, Bug};
 use crate::queue::{AttemptEnd, AttemptId, RowResult, Said};
 use crate::router::{NextHop, Place};
 use crate::smtp::{Address, Domain, Reply};
@@ -201,6 +202,9 @@ fn hosts_found(shared: &mut Shared, now: Now, attempt: AttemptId, mut hosts: Vec
         if hosts.is_empty() {
             return give_up(shared, now, attempt, &replies::MX_LOOP.reply());
         }
+    }
+    if planted::is(Bug::AWrongMxOrder) {
+        hosts.reverse();
     }
     let candidates: VecDeque<_> = hosts
         .into_iter()

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use super::{AttemptEnd, Config, Event, Failure, RowResult, Said, dsn, schedule};
 use crate::message::StructureParser;
 use crate::ops::{Accept, Accepted, Attempted, Body, Destination, LeaseEpoch, NewRow, QueueRow, RowId, Settle};
+use crate::planted::{self, Bug};
 use crate::router::Routes;
 use crate::seed::Random;
 use crate::smtp::{EnhancedStatus, Reply};
@@ -386,6 +387,7 @@ impl Batch {
                 .map(|(row, why, said)| dsn::FailedRecipient { recipient: &row.recipient, why: *why, said })
                 .collect::<Vec<_>>(),
         };
+        let reverse_path = if planted::is(Bug::ABounceToAStranger) { &first.recipient } else { reverse_path };
         let body = report.write(context.now, context.random);
         let destination = context.routes.destination(reverse_path);
         let mut parser = StructureParser::new();

@@ -69,6 +69,7 @@ use scan::Scan;
 use crate::ops::{
     Accepted, Destination, LeaseEpoch, QueueOp, QueueReply, QueueRow, RowId, StoreError, StoreOp, StoreReply,
 };
+use crate::planted::{self, Bug};
 use crate::router::Routes;
 use crate::seed::{Random, Seed};
 use crate::time::{Mono, Now, Wall};
@@ -322,6 +323,9 @@ impl Queue {
 
     /// When there will be something to do without any input. Each part is past only if `work` would have done it.
     fn deadline(&self, now: Now) -> Option<Mono> {
+        if planted::is(Bug::ADeadlineThatLies) {
+            return None;
+        }
         let parked = self.parked.first_key_value().map(|((at, _), _)| *at);
         let later = self.later.first().map(|(at, _)| *at);
         let lease = self.needs_lease().then(|| self.lease.renewal(|wall| self.clock.mono(wall))).flatten();
@@ -525,6 +529,10 @@ impl Queue {
             self.lanes.forgo(destination);
             self.rest(now, destination);
             return;
+        }
+        let mut rows = rows;
+        if planted::is(Bug::LoseARetryOnRestart) {
+            rows.retain(|row| row.state.attempts == 0 || row.id.0.epoch == epoch.0.epoch);
         }
         let rows = by_message(self.lanes.page(destination, rows, asked, &mut self.flying));
         if !rows.is_empty() {

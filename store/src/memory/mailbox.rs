@@ -17,6 +17,7 @@ use crate::flags::{self, Translation};
 use crate::options::Options;
 
 /// A mailbox.
+#[derive(Clone)]
 pub(super) struct Mailbox {
     pub(super) account: AccountId,
     pub(super) name: MailboxName,

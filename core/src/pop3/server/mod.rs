@@ -62,6 +62,7 @@ use self::transfer::{Progress, Transfer};
 use crate::line::LineReader;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
+use crate::planted::{self, Bug};
 use crate::sasl::Exchange;
 use crate::session::{Answer, Close, End, Layer, LayerInfo, SecretSpan, Session, Step, Wait, WaitingOn};
 use crate::ticket::{Misuse, SessionId, Ticket, Tickets};
@@ -344,6 +345,11 @@ impl Server {
     /// Over; but first what is held is given back.
     fn end(&mut self, end: End) -> Turn {
         self.state = State::Over(end);
+        if planted::is(Bug::APop3DeleteWithoutQuit) && self.holding && !self.maildrop.marked().is_empty() {
+            self.holding = false;
+            let ((ticket, _), deleted) = (self.tickets.issue(), self.maildrop.marked());
+            return Turn::Say(Step::Act(Action::Commit { ticket, deleted }));
+        }
         if mem::take(&mut self.holding) {
             return Turn::Say(Step::Act(Action::Release));
         }
