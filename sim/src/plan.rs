@@ -253,7 +253,8 @@ fn moment(span: Duration, faults: &[Fault], random: &mut Random) -> Duration {
     let fault = (!faults.is_empty() && random.below(2) == 0).then(|| &faults[random.below(faults.len())]);
     match fault {
         Some(fault) => (fault.at + within(fault.lasts.min(Duration::from_secs(60)), random))
-            .saturating_sub(Duration::from_millis(random.below(2000) as u64)),
+            .saturating_sub(Duration::from_millis(random.below(2000) as u64))
+            .min(span),
         None => within(span, random),
     }
 }
