@@ -64,3 +64,7 @@ imap-model count="10000" disk="300" seed="":
 imap-figures *args:
     cargo build --release -p pillarbox
     cargo run --release -p pillarbox-benches --bin imap -- {{args}}
+
+# mistakes made on purpose, one at a time: each must be found by the simulator; writes docs/planted.md
+planted:
+    cargo run --profile sim -p pillarbox-sim --features planted --example planted > docs/planted.md

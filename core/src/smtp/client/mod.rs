@@ -79,6 +79,7 @@ use self::body::Body;
 use self::extensions::Extensions;
 use self::message::{Command, Lead, Message};
 use crate::outbox::Outbox;
+use crate::planted::{self, Bug};
 use crate::sasl::{self, login, plain};
 use crate::session::{Answer, Close, Direction, End, Layer, LayerInfo, SecretSpan, Session, Step, Wait, WaitingOn};
 use crate::smtp::{Reply, ReplyBounds, ReplyError, ReplyParser};
@@ -626,6 +627,7 @@ impl Client {
     fn lose_peer(&mut self, end: End, tx: &Outbox) {
         match self.state {
             State::Over(_) => {}
+            State::Quit(_) if planted::is(Bug::DoubleADeliveryAfterAReset) => self.state = State::Over(end),
             State::Quit(end) => self.state = State::Over(end),
             State::Handshake => self.state = State::Over(End::Broken),
             _ => {
