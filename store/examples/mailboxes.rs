@@ -119,7 +119,7 @@ impl Reader {
         let entries = self.time(|_| page(false))?;
         let structures = self.time(|_| page(true))?;
         let flags = self.time(flag)?;
-        let since = self.time(|_| Request::Changes { mailbox, since: 1, after: None })?;
+        let since = self.time(|_| Request::Changes { mailbox, since: 1, after: None, claim: false })?;
         println!("{messages:>9}  {select:>10.1?} {entries:>10.1?} {structures:>10.1?} {flags:>10.1?} {since:>10.1?}");
         Ok(())
     }

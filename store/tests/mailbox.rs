@@ -40,7 +40,7 @@ fn create(node: &Node, store: &dyn Store, account: AccountId, text: &str) -> Mai
 fn catch_up(node: &Node, store: &dyn Store, account: AccountId, mailbox: MailboxId, view: &mut View) {
     let (since, mut after) = (view.at, None);
     loop {
-        let page = Request::Changes { mailbox, since, after };
+        let page = Request::Changes { mailbox, since, after, claim: false };
         let Response::Changes { changes, more, gone, at, .. } = request(node, store, account, page) else {
             panic!("no changes")
         };
@@ -251,7 +251,7 @@ fn what_is_anothers_is_not_there() {
             assert_eq!(request(&node, store, whose, read), Response::NoMessage);
             for ask in [
                 Request::Entries { mailbox, uids: uids(), changed_since: None, structures: true },
-                Request::Changes { mailbox, since: 0, after: None },
+                Request::Changes { mailbox, since: 0, after: None, claim: false },
                 flagging(mailbox, uids(), FlagMode::Add, FlagSet::DELETED),
                 Request::Expunge { mailbox, uids: None },
                 Request::Copy { mailbox, uids: uids(), to: name("INBOX"), remove: true },
@@ -317,7 +317,9 @@ fn names_make_a_tree() {
         assert_eq!(list(), "INBOX a a/b a/b/c");
         let first = select(&node, store, account, "a/b", true);
         assert_eq!(ask(Request::Delete { name: name("a/b") }), Response::Done);
-        assert_eq!(ask(Request::Delete { name: name("a/b") }), Response::NoMailbox);
+        assert_eq!(ask(Request::Delete { name: name("a/b") }), Response::HasChildren);
+        let find = |text| ask(Request::Find { name: name(text) });
+        assert_eq!(["a/b/c", "a/b", "b"].map(find), [Response::Done, Response::NoMailbox, Response::NoMailbox]);
         assert_eq!(list(), "INBOX a a/b! a/b/c");
         create(&node, store, account, "a/b");
         let again = select(&node, store, account, "a/b", true);
@@ -336,6 +338,8 @@ fn names_make_a_tree() {
         assert!(matches!(ask(sent("Sent")), Response::Made(_)));
         assert_eq!(ask(sent("Sent2")), Response::Forbidden);
         assert_eq!(ask(sent("Sent")), Response::Exists);
+        create(&node, store, account, "Cafe\u{301}");
+        assert_eq!(find("Caf\u{e9}"), Response::Done, "it is the same name");
     });
 }
 
@@ -361,7 +365,7 @@ fn renaming_inbox_moves_its_mail() {
         assert!(july.counters.uid_validity != inbox.counters.uid_validity);
         assert_eq!((july.counters.messages, july.counters.recent, july.first_unseen), (2, 2, Some(1)));
         assert_eq!(entries(&node, store, account, july.mailbox), old);
-        let changes = Request::Changes { mailbox: inbox.mailbox, since: 4, after: None };
+        let changes = Request::Changes { mailbox: inbox.mailbox, since: 4, after: None, claim: false };
         let Response::Changes { changes, gone, .. } = request(&node, store, account, changes) else { panic!() };
         assert_eq!((changes, gone), (vec![], Gone::These(UidSet::run(1, 3))));
         accepted(node.ask(store, deliver(account, "four")));
@@ -392,6 +396,13 @@ fn what_is_recent_is_claimed_once() {
     let Response::Mailboxes(all) = request(&node, &*store, account, Request::List) else { panic!("no list") };
     assert_eq!(all[0].there.unwrap().1.recent, 1);
     assert_eq!([false, false].map(|peek| recent(&*store, peek)), [(2, 1), (3, 0)]);
+    // Who has it open is told of what comes, and that is a claim, too, for one who may change it.
+    accepted(node.ask(&*store, deliver(account, "three")));
+    let mailbox = select(&node, &*store, account, "INBOX", true).mailbox;
+    for (claim, expected) in [(false, (3, 1)), (true, (4, 0)), (true, (4, 0))] {
+        request(&node, &*store, account, Request::Changes { mailbox, since: 3, after: None, claim });
+        assert_eq!(recent(&*store, true), expected);
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn a_store_of_the_first_version() {
         assert_eq!(entry.structure.as_deref(), Some(&b""[..]), "none was made then");
     }
     // Nobody remembers what was removed before.
-    let changes = Request::Changes { mailbox: inbox.mailbox, since: 6, after: None };
+    let changes = Request::Changes { mailbox: inbox.mailbox, since: 6, after: None, claim: false };
     let Response::Changes { changes, gone, .. } = request(&node, &*store, alice, changes) else { panic!("no changes") };
     assert_eq!((changes.len(), gone), (1, Gone::AllBut(uids)));
 

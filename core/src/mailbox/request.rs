@@ -124,6 +124,8 @@ pub enum Request {
         since: ModSeq,
         /// Go on behind this message of the last page.
         after: Option<(ModSeq, u32)>,
+        /// With the last page, what has come is recent to whoever asks, and to no later session (RFC 3501 §2.3.2).
+        claim: bool,
     },
     /// Changes flags of at most [`PAGE`] messages; those that are gone are passed over. What changes gets one modseq; where
     /// nothing changes there is none. Answer: `Flagged`, `NoMailbox`, `TooMany` (keywords, or UIDs in the set).

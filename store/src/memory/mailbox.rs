@@ -232,10 +232,16 @@ impl State {
                 _ => Response::NoMessage,
             },
             Request::Heads { entries, len } => self.heads(account, &entries, len),
-            Request::Changes { mailbox, since, after } => match self.own(account, mailbox) {
-                Some(mailbox) => mailbox.changes(since, after),
-                None => Response::NoMailbox,
-            },
+            Request::Changes { mailbox, since, after, claim } => {
+                let Some(mailbox) = self.mailboxes.get_mut(&mailbox).filter(|it| it.account == account) else {
+                    return Ok(Response::NoMailbox);
+                };
+                let response = mailbox.changes(since, after);
+                if claim && matches!(response, Response::Changes { more: false, .. }) {
+                    mailbox.recent_from = mailbox.uid_next;
+                }
+                response
+            }
             Request::Flag { mailbox, uids, change, unchanged_since } => {
                 self.flag(account, mailbox, &uids, &change, unchanged_since)
             }

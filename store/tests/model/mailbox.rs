@@ -29,7 +29,7 @@ pub(crate) enum Ask {
     Read(usize, u64, usize),
     Heads(Vec<usize>, usize),
     Search(usize, Vec<(u32, u32)>, Vec<(usize, String)>),
-    Changes(usize, u64, Option<(u64, u32)>),
+    Changes(usize, u64, Option<(u64, u32)>, bool),
     Flag(usize, Vec<(u32, u32)>, FlagMode, u64, Vec<usize>, Option<u64>),
     Expunge(usize, Option<Vec<(u32, u32)>>),
     Copy(usize, Vec<(u32, u32)>, usize, bool),
@@ -83,8 +83,8 @@ pub(crate) fn asks() -> impl Strategy<Value = Ask> {
         2 => (0..20_usize, 0..200_u64, 0..50_000_usize).prop_map(|(a, b, c)| Ask::Read(a, b, c)),
         2 => (vec(0..20_usize, 0..9), 0..30_000_usize).prop_map(|(a, b)| Ask::Heads(a, b)),
         3 => (mailbox(), set(), vec((0..4_usize, text), 0..4)).prop_map(|(a, b, c)| Ask::Search(a, b, c)),
-        4 => (mailbox(), modseq(), proptest::option::of((modseq(), 0..12_u32)))
-            .prop_map(|(a, b, c)| Ask::Changes(a, b, c)),
+        4 => (mailbox(), modseq(), proptest::option::of((modseq(), 0..12_u32)), any::<bool>())
+            .prop_map(|(a, b, c, d)| Ask::Changes(a, b, c, d)),
         8 => (mailbox(), set(), mode, flags(), keywords(), since())
             .prop_map(|(a, b, c, d, e, f)| Ask::Flag(a, b, c, d, e, f)),
         5 => (mailbox(), proptest::option::of(set())).prop_map(|(a, b)| Ask::Expunge(a, b)),
@@ -142,7 +142,7 @@ impl Seen {
                 let keys = keys.into_iter().map(|(kind, text)| text_key(kind, text)).collect();
                 Request::Search { mailbox: mailbox(i), uids: uids(&set), keys }
             }
-            Ask::Changes(i, since, after) => Request::Changes { mailbox: mailbox(i), since, after },
+            Ask::Changes(i, since, after, claim) => Request::Changes { mailbox: mailbox(i), since, after, claim },
             Ask::Flag(i, set, mode, flags, words, unchanged_since) => {
                 let change = FlagChange { mode, flags: FlagSet(flags), keywords: keywords(&words) };
                 Request::Flag { mailbox: mailbox(i), uids: uids(&set), change, unchanged_since }
@@ -232,7 +232,7 @@ impl Absent {
                 if let Some((_, since, old)) = self.saw.get(&mailbox) {
                     prop_assert!(at >= *since, "modseqs rise");
                     let Response::Changes { changes, more: false, gone, .. } =
-                        ask(*account, Request::Changes { mailbox, since: *since, after: None })
+                        ask(*account, Request::Changes { mailbox, since: *since, after: None, claim: false })
                     else {
                         panic!("no changes")
                     };

@@ -106,7 +106,7 @@ impl Fetching {
                 self.stage = Stage::Page;
                 let (Some(_), Some(since)) = (&self.vanished, self.changed_since) else { return Progress::Again };
                 self.stage = Stage::Vanished;
-                Progress::Ask(Request::Changes { mailbox, since, after: None })
+                Progress::Ask(Request::Changes { mailbox, since, after: None, claim: false })
             }
             Stage::Vanished => {
                 let (Some(Response::Changes { gone, uid_next, .. }), Some(known)) = (answer, self.vanished.take())

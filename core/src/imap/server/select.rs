@@ -147,7 +147,12 @@ impl Selecting {
                 return Progress::Full;
             }
             *asked = true;
-            return Progress::Ask(Request::Changes { mailbox: view.mailbox, since: *since, after: *after });
+            return Progress::Ask(Request::Changes {
+                mailbox: view.mailbox,
+                since: *since,
+                after: *after,
+                claim: false,
+            });
         }
         let Some(Response::Changes { changes, more, gone, keywords, .. }) = answer else {
             // The mailbox is open; but what the client has missed it would never learn if it took this for an OK.

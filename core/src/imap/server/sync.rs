@@ -60,7 +60,12 @@ impl Sync {
             Stage::Begin if self.after.is_some() || view.is_behind() => {
                 self.stage = Stage::Asked;
                 view.asking();
-                Progress::Ask(Request::Changes { mailbox: view.mailbox, since: view.modseq, after: self.after })
+                Progress::Ask(Request::Changes {
+                    mailbox: view.mailbox,
+                    since: view.modseq,
+                    after: self.after,
+                    claim: !view.read_only,
+                })
             }
             Stage::Begin => {
                 self.stage = Stage::Expunges;

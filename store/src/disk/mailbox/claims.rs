@@ -1,5 +1,5 @@
-//! What is recent, and to whom: a session that selects a mailbox claims the messages that no session was told of before
-//! (RFC 3501 §2.3.2).
+//! What is recent, and to whom: a session that selects a mailbox, or is told of its changes, claims the messages that no
+//! session was told of before (RFC 3501 §2.3.2).
 //!
 //! A claim counts at once, and is written down with the next change of anything, so that SELECT waits for no disk. One that
 //! is lost in a crash leaves messages recent that somebody saw already, which the RFC prefers to the opposite.
@@ -25,6 +25,14 @@ impl Claims {
     /// From which UID on messages are recent, if the mailbox's row says `written`.
     pub(super) fn recent_from(&self, mailbox: MailboxId, written: u32) -> u32 {
         self.lock().get(&mailbox).map_or(written, |claimed| written.max(*claimed))
+    }
+
+    /// Claims the messages in front of this UID, if there are any; the mailbox's row says `written`.
+    pub(super) fn claim(&self, mailbox: MailboxId, written: u32, from: u32) {
+        let mut claims = self.lock();
+        if claims.get(&mailbox).map_or(written, |claimed| written.max(*claimed)) < from {
+            claims.insert(mailbox, from);
+        }
     }
 
     /// Writes them down; returns which.

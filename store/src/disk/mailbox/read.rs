@@ -35,7 +35,9 @@ pub(in crate::disk) fn answer(
             let Some(mailbox) = Mailbox::own(&tx, account, *mailbox)? else { return Ok(Response::NoMailbox) };
             entries(&tx, mailbox, uids, *changed_since, *structures)
         }
-        Request::Changes { mailbox, since, after } => changes(conn, account, *mailbox, *since, *after),
+        Request::Changes { mailbox, since, after, claim } => {
+            changes(conn, claims, account, *mailbox, *since, *after, *claim)
+        }
         // These never come here: see `Reader::mailbox` and `DiskStore::submit`.
         _ => Ok(Response::NoMessage),
     }
@@ -196,10 +198,12 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 
 fn changes(
     conn: &Connection,
+    claims: &Claims,
     account: AccountId,
     id: MailboxId,
     since: ModSeq,
     after: Option<(ModSeq, u32)>,
+    claim: bool,
 ) -> rusqlite::Result<Response> {
     let tx = conn.unchecked_transaction()?;
     let Some(mailbox) = Mailbox::own(&tx, account, id)? else { return Ok(Response::NoMailbox) };
@@ -214,6 +218,9 @@ fn changes(
     let mut changes = found.collect::<rusqlite::Result<Vec<_>>>()?;
     let more = changes.len() > PAGE as usize;
     changes.truncate(PAGE as usize);
+    if claim && !more {
+        claims.claim(id, mailbox.recent_from, mailbox.uid_next);
+    }
     Ok(Response::Changes {
         changes,
         more,
