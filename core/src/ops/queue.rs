@@ -39,8 +39,11 @@ impl Destination {
     pub fn from_key(key: &str) -> Self {
         match key {
             "local" => Self::Local,
-            _ if key.contains("://") => Self::Route(key.into()),
-            _ => Self::Domain(key.strip_prefix("mx:").unwrap_or(key).into()),
+            _ => match key.strip_prefix("mx:") {
+                Some(domain) => Self::Domain(domain.into()),
+                None if key.contains("://") => Self::Route(key.into()),
+                None => Self::Domain(key.into()),
+            },
         }
     }
 
@@ -259,6 +262,7 @@ mod tests {
             Destination::Domain("local".into()),
             Destination::Domain("birch.example".into()),
             Destination::Domain("[192.0.2.1]".into()),
+            Destination::Domain("no://domain".into()),
             Destination::Route("smtp://127.0.0.1:2626".into()),
         ] {
             assert_eq!(Destination::from_key(&destination.key()), destination);
