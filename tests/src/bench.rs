@@ -49,6 +49,8 @@ pub struct Open<Q> {
     pub kind: Kind,
     question: Q,
     chunk: bool,
+    /// What it was asked for is given back: nobody needs its answer any more.
+    void: bool,
     asked: Mono,
 }
 
@@ -304,10 +306,11 @@ impl<S: Subject> Bench<S> {
 
     fn act(&mut self, action: <S::Session as pillarbox_core::Session>::Action) -> Result<Seen, Breach> {
         let Event { shows, ask, range, takes, gives } = self.subject.event(action);
-        if let Some(name) = gives
-            && self.held.insert(name.clone(), false) != Some(true)
-        {
-            return Err(Breach::of(7, format!("{name} is given back, and is not held")));
+        if let Some(name) = gives {
+            if self.held.insert(name.clone(), false) != Some(true) {
+                return Err(Breach::of(7, format!("{name} is given back, and is not held")));
+            }
+            self.open.iter_mut().filter(|open| open.chunk).for_each(|open| open.void = true);
         }
         if let Some(name) = takes {
             self.held.insert(name, true);
@@ -323,7 +326,7 @@ impl<S: Subject> Bench<S> {
         let Some((kind, question)) = ask else { return Ok(Seen::Act { shows, question: None, range }) };
         let number = self.next_question;
         self.next_question += 1;
-        self.open.push(Open { number, kind, question, chunk, asked: self.now.mono });
+        self.open.push(Open { number, kind, question, chunk, void: false, asked: self.now.mono });
         self.check_open()?;
         Ok(Seen::Act { shows, question: Some(number), range })
     }
@@ -331,7 +334,7 @@ impl<S: Subject> Bench<S> {
     fn check_open(&self) -> Result<(), Breach> {
         // A question past the answer timeout has met it: its ticket lies here, the machine has forgotten it.
         let patience = self.bounds.session.answer_timeout;
-        let live = || self.open.iter().filter(|open| self.now.mono - open.asked < patience);
+        let live = || self.open.iter().filter(|open| !open.void && self.now.mono - open.asked < patience);
         let chunks = live().filter(|open| open.chunk).count();
         if chunks > self.bounds.session.window {
             return Err(Breach::of(5, format!("{chunks} chunks are unanswered")));
