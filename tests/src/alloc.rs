@@ -8,6 +8,7 @@ thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
     static LIVE: Cell<i64> = const { Cell::new(0) };
     static PEAK: Cell<i64> = const { Cell::new(0) };
+    static TOTAL: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The system's allocator, with a count.
@@ -25,6 +26,13 @@ pub fn count() -> u64 {
 #[must_use]
 pub fn live() -> i64 {
     LIVE.try_with(Cell::get).unwrap_or(0)
+}
+
+/// Bytes this thread has allocated in all its life; 0 for ever where [`Counting`] is not installed. What copies the same
+/// again and again shows here, though it holds no more than one copy.
+#[must_use]
+pub fn total() -> u64 {
+    TOTAL.try_with(Cell::get).unwrap_or(0)
 }
 
 /// The most that [`live`] has been on this thread since [`forget_peak`].
@@ -46,6 +54,7 @@ fn add(bytes: i64) {
     }
     if bytes > 0 {
         let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+        let _ = TOTAL.try_with(|total| total.set(total.get() + bytes.unsigned_abs()));
     }
 }
 

@@ -18,6 +18,7 @@ pub mod bindings;
 pub mod dialogue;
 pub mod laws;
 pub mod oracle;
+pub mod provider;
 pub mod subject;
 pub mod theatre;
 pub mod tunnel;

@@ -219,6 +219,13 @@ impl Settings {
         self.values.insert(key.into(), value.into());
     }
 
+    /// All of them, as a `set:` line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let words: Vec<_> = self.values.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        words.join(" ")
+    }
+
     /// The value of `key` as it is written.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&str> {

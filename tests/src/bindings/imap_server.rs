@@ -10,6 +10,7 @@
 //! | `cleartext=yes` | passwords may cross a connection without TLS |
 //! | `mail=N` | so many messages are in INBOX |
 //! | `message_size=N` | octets of the largest message |
+//! | `copied=N` | messages that one COPY takes |
 //! | `without=A,B` | capabilities that are switched off |
 //! | `idle_timeout=N login_timeout=N` | in seconds |
 //! | `at30=deliver`, `at30=flag:2`, `at30=expunge:2`, `at30=delete` | while the mailbox is watched, another device does this at the 30th second |
@@ -40,7 +41,7 @@ use pillarbox_core::ops::{
 use pillarbox_core::sasl::Credentials;
 use pillarbox_core::session::{Answer as _, Close, SecretSpan};
 use pillarbox_core::{LayerInfo, Misuse, Mono, Now, Outbox, Seed, Session, SessionId, Step, Ticket, TlsInfo, Wall};
-use pillarbox_store::{Clock, MemoryStore, Options};
+use pillarbox_store::{Clock, MemoryStore, Options, PasswordCost};
 
 use crate::subject::{Bounds, Event, Kind, NotAnswered, Role, Settings, Subject};
 
@@ -193,11 +194,12 @@ impl Hosted {
 }
 
 impl Account {
-    fn new(mail: usize) -> Self {
+    fn new(mail: usize, copied: u32) -> Self {
         let time = Arc::new(AtomicI64::new(BEGIN));
         let clock = Arc::clone(&time);
         let clock: Clock = Arc::new(move || Wall(clock.load(Ordering::Relaxed)));
-        let store = MemoryStore::new(Options { clock, ..Options::default() });
+        let store =
+            MemoryStore::new(Options { clock, copied, password_cost: PasswordCost::CHEAP, ..Options::default() });
         let address: pillarbox_core::smtp::Address = "alice@example.org".parse().expect("it is an address");
         store.apply(StoreOp::Account(AccountOp::Add { address: address.clone(), password: "wonderland".into() }));
         let resolved = store.apply(StoreOp::Account(AccountOp::Resolve { address }));
@@ -290,6 +292,7 @@ impl Subject for ImapServer {
             "cleartext",
             "mail",
             "message_size",
+            "copied",
             "without",
             "idle_timeout",
             "login_timeout",
@@ -323,7 +326,7 @@ impl Subject for ImapServer {
         let event = |second: &u64| Some((*second, settings.text(&format!("at{second}"))?.to_owned()));
         let hosted = Hosted {
             server,
-            account: Account::new(settings.value("mail", 0)?),
+            account: Account::new(settings.value("mail", 0)?, settings.value("copied", Options::default().copied)?),
             asks: settings.yes("asks", false)?,
             events: SECONDS.iter().filter_map(event).collect(),
             begun: None,

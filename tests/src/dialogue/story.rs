@@ -105,7 +105,7 @@ impl Story {
     }
 
     /// Remembers what was answered to a range: its bytes go to their place in the whole.
-    pub(super) fn learn(&mut self, range: &Range, answer: &str) {
+    pub fn learn(&mut self, range: &Range, answer: &str) {
         let Some(bytes) = super::text::content(answer) else { return };
         let content = self.contents.entry(range.of.clone()).or_default();
         let Ok(offset) = usize::try_from(range.offset) else { return };

@@ -34,7 +34,11 @@ pub fn check<S: Subject>(dialogue: &Dialogue, story: &Story) -> Result<(), Strin
     })
 }
 
-fn wait_alone<S: Subject>(replay: &mut Replay<S>, early: u64) -> Result<(), Breach> {
+/// Nobody does anything, and the machine's deadlines come one after another; `early` is some moment before each.
+///
+/// # Errors
+/// A deadline is a lie.
+pub fn wait_alone<S: Subject>(replay: &mut Replay<S>, early: u64) -> Result<(), Breach> {
     let mut rest = replay.settle()?;
     for _ in 0..DEADLINES {
         let Rest::Wait(wait) = rest else { return Ok(()) };

@@ -36,7 +36,10 @@ pub fn check<S: Subject>(dialogue: &Dialogue, story: &Story) -> Result<(), Strin
 }
 
 /// Tells the story in this manner, without the cuts that would make it another story.
-fn tell<S: Subject>(dialogue: &Dialogue, story: &Story, mut manner: Manner) -> Result<Record, Breach> {
+///
+/// # Errors
+/// A law is broken.
+pub fn tell<S: Subject>(dialogue: &Dialogue, story: &Story, mut manner: Manner) -> Result<Record, Breach> {
     loop {
         let mut replay = Replay::<S>::new(dialogue, story, manner.clone());
         match replay.tell()? {

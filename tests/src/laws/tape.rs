@@ -16,6 +16,12 @@ impl Tape {
         proptest::collection::vec(any::<u32>(), 0..=len).prop_map(|numbers| Self { numbers, at: 0 })
     }
 
+    /// A tape of these choices.
+    #[must_use]
+    pub fn of(numbers: Vec<u32>) -> Self {
+        Self { numbers, at: 0 }
+    }
+
     /// A tape on which every choice is the plain one.
     #[must_use]
     pub fn plain() -> Self {

@@ -63,7 +63,11 @@ fn live<S: Subject>(replay: &mut Replay<S>, story: &Story, tape: &mut Tape) -> R
     Ok(())
 }
 
-fn die<S: Subject>(replay: &mut Replay<S>, tape: &mut Tape) -> Result<(), Breach> {
+/// The connection ends, one way or another: the machine comes to its end, gives back what it holds, and stays dead.
+///
+/// # Errors
+/// It does not.
+pub fn die<S: Subject>(replay: &mut Replay<S>, tape: &mut Tape) -> Result<(), Breach> {
     const WAYS: [Close; 4] = [Close::Eof, Close::Error, Close::Layer, Close::Shutdown];
     let mut why = WAYS[tape.below(4)];
     if replay.bench.done().is_none() {

@@ -129,10 +129,13 @@ fn refused_by_choice(what: SyntaxError) -> Option<&'static str> {
         SyntaxError::Mailbox(_) => Some("a name is text: well encoded, and without control characters"),
         SyntaxError::TooLong(_) | SyntaxError::TooMany(_) | SyntaxError::Nesting => Some("everything has a bound"),
         SyntaxError::Unknown("item of FETCH" | "item of STATUS") => Some("a list of items is never empty"),
+        SyntaxError::Number => Some("a mod-sequence has 63 bits (RFC 7162 §7)"),
         SyntaxError::Expected("a time that exists") => Some("an hour has 60 minutes, in zones too"),
         SyntaxError::Expected("the name of a header field") => {
             Some("a field's name is printable ASCII without a colon")
         }
+        SyntaxError::Expected("a set without \"*\" and \"$\"") => Some("known UIDs have no \"*\" (RFC 7162 §7)"),
+        SyntaxError::Combination("VANISHED goes with UID FETCH and CHANGEDSINCE only") => Some("RFC 7162 §3.2.6"),
         SyntaxError::Expected("an initial response in base64") => Some("an empty initial response is \"=\""),
         _ => None,
     }

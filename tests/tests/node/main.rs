@@ -9,9 +9,10 @@ mod flood;
 mod late;
 mod mail;
 mod pressure;
-mod provider;
 mod readers;
 mod several;
 mod slow;
 mod smuggling;
 mod tap;
+
+use pillarbox_tests::provider;

@@ -1,22 +1,28 @@
 //! A provider as the stories want it: a node that serves a domain, with accounts whose password is their name.
 
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a story that cannot go on may panic")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::world::{ClientId, World};
 use pillarbox_core::dns::responder::{Responder, Zone};
 use pillarbox_core::node::{Cleartext, Config, Delivery, Limits, Protocol, Service, TlsMode};
 use pillarbox_core::ops::{AccountOp, AccountReply, StoreOp, StoreReply};
 use pillarbox_core::router::Routes;
 use pillarbox_core::tls::fake::{FakeClient, FakeServer};
 use pillarbox_core::{dns, queue};
-use pillarbox_store::{MemoryStore, Options, PasswordCost};
-use pillarbox_tests::world::{ClientId, World};
+use pillarbox_store::{Clock, MemoryStore, Options, PasswordCost};
 
-pub(crate) const AMBER: &str = "192.0.2.1";
-pub(crate) const BIRCH: &str = "192.0.2.2";
+/// The address of the provider amber.example.
+pub const AMBER: &str = "192.0.2.1";
+
+/// The address of the provider birch.example.
+pub const BIRCH: &str = "192.0.2.2";
 
 /// The zones of both providers; `cold.example` has no mail exchanger that answers.
-pub(crate) fn names() -> Responder {
+#[must_use]
+pub fn names() -> Responder {
     Responder::new([
         Zone::new("amber.example").mx("amber.example", 10, "mx.amber.example").a("mx.amber.example", [192, 0, 2, 1]),
         Zone::new("birch.example").mx("birch.example", 10, "mx.birch.example").a("mx.birch.example", [192, 0, 2, 2]),
@@ -25,7 +31,9 @@ pub(crate) fn names() -> Responder {
     ])
 }
 
-pub(crate) fn config(domain: &str) -> Config {
+/// A provider of this domain: every service, with a TLS that costs nothing.
+#[must_use]
+pub fn config(domain: &str) -> Config {
     let hostname = format!("mx.{domain}");
     let service = |protocol| Service::new(protocol, TlsMode::StartTls);
     Config {
@@ -56,8 +64,12 @@ pub(crate) fn config(domain: &str) -> Config {
     }
 }
 
-pub(crate) fn store(domain: &str, accounts: &[&str]) -> Arc<MemoryStore> {
-    let store = MemoryStore::new(Options { password_cost: PasswordCost::CHEAP, ..Options::default() });
+/// A store with these accounts.
+#[must_use]
+pub fn store(domain: &str, accounts: &[&str]) -> Arc<MemoryStore> {
+    // The real time would show in UIDVALIDITY, and no two runs would be the same.
+    let clock: Clock = Arc::new(|| World::BEGINNING);
+    let store = MemoryStore::new(Options { clock, password_cost: PasswordCost::CHEAP, ..Options::default() });
     for account in accounts {
         let address = format!("{account}@{domain}").parse().unwrap();
         let op = AccountOp::Add { address, password: (*account).into() };
@@ -67,12 +79,14 @@ pub(crate) fn store(domain: &str, accounts: &[&str]) -> Arc<MemoryStore> {
 }
 
 /// Two providers; amber is machine 0, birch machine 1.
-pub(crate) fn two_providers(seed: u64) -> World {
+#[must_use]
+pub fn two_providers(seed: u64) -> World {
     providers(seed, 1)
 }
 
 /// Two providers of so many nodes each: amber's come first.
-pub(crate) fn providers(seed: u64, nodes: u16) -> World {
+#[must_use]
+pub fn providers(seed: u64, nodes: u16) -> World {
     let mut world = World::new(seed, names());
     let ports = [25, 587, 110, 143];
     world.server(AMBER, &ports, config("amber.example"), store("amber.example", &["alice", "bob"]), nodes);
@@ -82,12 +96,12 @@ pub(crate) fn providers(seed: u64, nodes: u16) -> World {
 }
 
 /// A client on amber's submission port, logged in as `name`.
-pub(crate) fn submission(world: &mut World, name: &str) -> ClientId {
+pub fn submission(world: &mut World, name: &str) -> ClientId {
     submission_at(world, 0, name)
 }
 
 /// A client on the submission port of this node of amber's, logged in as `name`.
-pub(crate) fn submission_at(world: &mut World, machine: usize, name: &str) -> ClientId {
+pub fn submission_at(world: &mut World, machine: usize, name: &str) -> ClientId {
     let client = world.connect(machine, 587);
     assert!(world.heard(client).starts_with("220 mx.amber.example"));
     world.say(client, "EHLO client.example", "250-");
@@ -97,7 +111,7 @@ pub(crate) fn submission_at(world: &mut World, machine: usize, name: &str) -> Cl
 }
 
 /// Submits a message; the reply to its end.
-pub(crate) fn submit(world: &mut World, client: ClientId, from: &str, to: &[&str], body: &str) -> String {
+pub fn submit(world: &mut World, client: ClientId, from: &str, to: &[&str], body: &str) -> String {
     world.say(client, &format!("MAIL FROM:<{from}>"), "250");
     for to in to {
         world.say(client, &format!("RCPT TO:<{to}>"), "250");
@@ -108,7 +122,7 @@ pub(crate) fn submit(world: &mut World, client: ClientId, from: &str, to: &[&str
 }
 
 /// The messages in a maildrop, fetched by POP3; they are deleted.
-pub(crate) fn fetch(world: &mut World, machine: usize, name: &str) -> Vec<String> {
+pub fn fetch(world: &mut World, machine: usize, name: &str) -> Vec<String> {
     let client = world.connect(machine, 110);
     assert!(world.heard(client).starts_with("+OK"));
     world.say(client, &format!("USER {name}"), "+OK");
@@ -128,7 +142,8 @@ pub(crate) fn fetch(world: &mut World, machine: usize, name: &str) -> Vec<String
 }
 
 /// In base64.
-pub(crate) fn encoded(text: &str) -> String {
+#[must_use]
+pub fn encoded(text: &str) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for group in text.as_bytes().chunks(3) {
