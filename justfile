@@ -68,3 +68,6 @@ imap-figures *args:
 # mistakes made on purpose, one at a time: each must be found by the simulator; writes docs/planted.md
 planted:
     cargo run --profile sim -p pillarbox-sim --features planted --example planted > docs/planted.md
+# coverage-guided fuzzing of one target, by libFuzzer on the stable toolchain: `just fuzz imap-command 600`; fuzz/README.md says more
+fuzz target seconds="60" *args:
+    fuzz/run {{target}} {{seconds}} {{args}}
