@@ -21,7 +21,7 @@
 //! | `wire`, `weather`, `names`, `disk` | what is between them, and what is wrong with it |
 //! | `people` | devices that speak SMTP, POP3 and IMAP, and know nothing of our machines |
 //! | `ledger` | each promise, and each one that was broken, in words |
-//! | [`run`] | a plan carried out: first the faults, then the world heals, and everything must come to its end |
+//! | [`run()`] | a plan carried out: first the faults, then the world heals, and everything must come to its end |
 //! | [`Swarm`] | many seeds, on several threads |
 //!
 //! **Safety**: a letter that was accepted is in the mailbox that it was for, in a queue, or its sender was told that it is
