@@ -38,6 +38,11 @@ impl Lease {
         self.epoch.is_some() && now < self.until
     }
 
+    /// When it runs out, unless it is prolonged.
+    pub(super) fn end(&self) -> Wall {
+        self.until
+    }
+
     /// Whether it is time to ask: half of it is over, or the clock was moved past its end.
     pub(super) fn is_due(&self, now: Now) -> bool {
         let over = self.epoch.is_some() && now.wall >= self.until;

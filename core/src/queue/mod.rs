@@ -330,7 +330,9 @@ impl Queue {
         let later = self.later.first().map(|(at, _)| *at);
         let lease = self.needs_lease().then(|| self.lease.renewal(|wall| self.clock.mono(wall))).flatten();
         let looking = !self.draining && self.lease.is_live(now.wall) && self.scan.pass.is_none();
+        // What would be looked for after the lease's end waits for the next lease.
         let scan = looking.then(|| self.scan.deadline(|wall| self.clock.mono(wall)));
+        let scan = scan.filter(|at| *at < self.clock.mono(self.lease.end()));
         [parked, later, lease, scan].into_iter().flatten().min()
     }
 

@@ -235,6 +235,17 @@ fn the_lease_is_prolonged_in_time() {
 }
 
 #[test]
+fn what_a_lease_will_not_live_to_see_is_no_deadline() {
+    let mut config = config();
+    (config.limits.lease, config.limits.recheck) = (Duration::from_secs(10), Duration::from_secs(12));
+    let mut world = World::new(config);
+    // The answer to the second question about the lease takes 20 s, and the lease ends before the next look at the store.
+    world.store = Script::new(&[0, 0, 0, 0, 0, 3]);
+    world.run(MINUTE);
+    assert!(world.trace.iter().filter(|line| line.contains("Active")).count() > 2, "{:#?}", world.trace);
+}
+
+#[test]
 fn destinations_take_turns() {
     let mut world = world();
     for index in 0..200 {
