@@ -59,6 +59,12 @@ pub struct Limits {
     pub login_timeout: Duration,
     /// From the greeting to the login, whatever else is said: NOOP does not hold a connection for ever.
     pub login_total: Duration,
+    /// Waiting for the messages of one APPEND, all in all, before their size is looked at: an octet every half an hour
+    /// does not hold a message half stored for years.
+    pub data_grace: Duration,
+    /// Octets a second that they must come with beyond `data_grace`. Time in which the host holds them up does not count.
+    /// At least 1.
+    pub data_rate: u64,
     /// Waiting for the client to read, all in all until it has caught up, before its pace is looked at.
     pub read_grace: Duration,
     /// Octets a second that the client must read beyond `read_grace`. At least 1.
@@ -73,6 +79,8 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(30 * 60),
             login_timeout: Duration::from_secs(60),
             login_total: Duration::from_secs(300),
+            data_grace: Duration::from_secs(600),
+            data_rate: 1024,
             read_grace: Duration::from_secs(600),
             read_rate: 1024,
         }

@@ -21,6 +21,7 @@ use crate::imap::reader::Input;
 use crate::imap::types::{AppendMessage, Code, LiteralMode};
 use crate::mailbox::{self, MailboxName, Request, Response};
 use crate::message::HeaderEnd;
+use crate::pace::Pace;
 use crate::time::Mono;
 
 /// An APPEND under way.
@@ -38,6 +39,8 @@ pub(super) struct Append {
     header: Option<HeaderEnd>,
     /// Octets of the last message that are still to come.
     left: u64,
+    /// How fast they come.
+    pace: Pace,
     /// Chunks that wait for their answers.
     chunks: VecDeque<(u64, Mono)>,
     /// The host holds something of it.
@@ -66,6 +69,7 @@ impl Append {
             found: false,
             header: None,
             left: 0,
+            pace: Pace::default(),
             chunks: VecDeque::new(),
             held: false,
             refused: None,
@@ -143,9 +147,11 @@ impl Append {
             Some(Input::Bad(_)) => self.refused = Some(Completion::bad("Expected a message or the end")),
             Some(_) => {}
             None => {
+                let limits = &cx.config.limits;
+                let (since, patience) = self.pace.wait(cx.now.mono, limits.data_grace, limits.data_rate);
                 return match until {
                     Some(until) => Progress::Chunks { until, read: true },
-                    None => Progress::Peer,
+                    None => Progress::Peer { until: Some(since.after(patience)) },
                 };
             }
         }
@@ -172,6 +178,7 @@ impl Append {
     }
 
     fn octets(&mut self, mut bytes: Bytes, cx: &mut Cx<'_>) {
+        self.pace.moved(bytes.len() as u64, cx.now.mono);
         let in_header = self.header_octets(&bytes);
         if let Some(at) = memchr::memchr(0, &bytes) {
             bytes.truncate(at);

@@ -42,6 +42,7 @@ impl Server {
     pub(super) fn begin(&mut self, now: Now, tagged: Tagged, behind: usize, tx: &mut Outbox) -> Turn {
         let Tagged { tag, command } = tagged;
         let name = command.name();
+        self.active = now.mono;
         if let Some(view) = &mut self.view {
             view.retry();
         }

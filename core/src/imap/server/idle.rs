@@ -37,7 +37,7 @@ impl Idle {
         match cx.reader.next(cx.rx, cx.config.limits.session.chunk) {
             Some(Input::Line(line)) if line.eq_ignore_ascii_case(b"DONE") => Progress::Done(Completion::OK),
             Some(_) => Progress::Done(Completion::bad("Expected DONE")),
-            None => Progress::Peer,
+            None => Progress::Peer { until: None },
         }
     }
 }

@@ -22,7 +22,7 @@
 //! | credentials are checked | nothing | [`AuthenticateAnswer`] | `answer_timeout`: NO \[UNAVAILABLE\] |
 //! | something is asked | nothing | [`Response`] | `answer_timeout`: NO \[UNAVAILABLE\], or over within a literal |
 //! | something is changed | nothing | [`Response`] | `commit_timeout`: over, without a word |
-//! | APPEND | octets of its messages | [`ChunkAnswer`], octets | `commit_timeout`: over; for octets `idle_timeout`: BYE |
+//! | APPEND | octets of its messages | [`ChunkAnswer`], octets | `commit_timeout`: over; for octets `data_grace` and `data_rate`: BYE |
 //! | IDLE | `DONE` | a change of the mailbox, a line | `idle_timeout`: BYE |
 //! | `tx` is full | nothing | room | `idle_timeout`, `read_grace` and `read_rate`: over |
 //!
@@ -289,7 +289,7 @@ impl Server {
             return self.end(End::Refused);
         }
         match self.closing {
-            Closing::No if now.mono < self.idle_until() => self.wait_for_peer(now, rx, tx),
+            Closing::No if now.mono < self.idle_until() => self.wait_for_peer(now, self.idle_until(), rx, tx),
             Closing::No => self.end(End::Timeout),
             Closing::Eof => self.end(End::Eof),
             Closing::Shutdown | Closing::Broken => self.end(End::Shutdown),
@@ -316,7 +316,7 @@ impl Server {
             // Lines and octets come only when they were asked for.
             Some(_) => Turn::On,
             None if self.closing == Closing::Eof => self.end(End::Eof),
-            None => self.wait_for_peer(now, rx, tx),
+            None => self.wait_for_peer(now, self.idle_until(), rx, tx),
         }
     }
 
@@ -417,7 +417,7 @@ impl Server {
                 self.doing = Some(doing);
                 self.wait_for_room(now, rx, tx)
             }
-            Progress::Peer => {
+            Progress::Peer { until } => {
                 self.doing = Some(doing);
                 match self.closing {
                     Closing::Shutdown => {
@@ -425,7 +425,9 @@ impl Server {
                         self.end(End::Shutdown)
                     }
                     Closing::Eof => self.end(End::Eof),
-                    Closing::No | Closing::Broken => self.wait_for_peer(now, rx, tx),
+                    Closing::No | Closing::Broken => {
+                        self.wait_for_peer(now, until.unwrap_or_else(|| self.idle_until()), rx, tx)
+                    }
                 }
             }
             Progress::Chunks { until, read } => {
@@ -479,7 +481,7 @@ impl Server {
             Some(_) => self.over(now, tag, name, Completion::bad("Not a response"), tx),
             None => {
                 let doing = Doing { tag, name, stage: Stage::Working(Task::Sasl(exchange)) };
-                self.progressed(now, doing, Progress::Peer, rx, tx)
+                self.progressed(now, doing, Progress::Peer { until: None }, rx, tx)
             }
         }
     }
@@ -527,9 +529,8 @@ impl Server {
         Turn::On
     }
 
-    fn wait_for_peer(&mut self, now: Now, rx: &BytesMut, tx: &mut Outbox) -> Turn {
+    fn wait_for_peer(&mut self, now: Now, until: Mono, rx: &BytesMut, tx: &mut Outbox) -> Turn {
         self.pace = Pace::default();
-        let until = self.idle_until();
         if now.mono < until {
             return self.wait(WaitingOn::Peer, until, rx);
         }

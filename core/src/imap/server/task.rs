@@ -59,8 +59,8 @@ pub(super) enum Progress {
     Again,
     /// Nothing goes on until there is room in `tx`.
     Full,
-    /// Nothing goes on until the peer has said more.
-    Peer,
+    /// Nothing goes on until the peer has said more, for which it has until then, or for as long as it may be idle.
+    Peer { until: Option<Mono> },
     /// Nothing goes on until the host has answered about a chunk, for which it has until then; while it may still take
     /// another one, we read.
     Chunks { until: Mono, read: bool },
