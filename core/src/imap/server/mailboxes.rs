@@ -5,18 +5,22 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use super::reply::Completion;
 use super::task::{Cx, Progress};
 use super::terms::{object_id, shown, shown_use};
 use super::view::modseq;
 use crate::imap::encode::{self, ListAttribute, ListEntry, StatusValue};
+use crate::imap::types::pattern::Matcher;
 use crate::imap::types::{self, Code, ListPattern, ListReturn, ListSelect, StatusItem};
 use crate::mailbox::{Counters, Mailbox, MailboxName, Request, Response};
 use crate::ops::MailboxId;
 
-/// Names that are looked at in one step.
+/// Names that are told in one step.
 const STEP: usize = 256;
+/// Octets of names that are looked at in one step, each counted once for each word of the patterns ([`Matcher::words`]).
+const WORK: usize = 64 * 1024;
 
 /// What is asked of the list.
 #[derive(Debug)]
@@ -32,18 +36,27 @@ pub(super) struct Listing {
     query: Query,
     asked: bool,
     mailboxes: Arc<[Mailbox]>,
-    /// The names to tell, in their order, and whether one is there only for the sake of a child (RFC 5258 §3.5).
-    names: Option<BTreeMap<MailboxName, Told>>,
+    /// The patterns, while names are chosen.
+    matchers: Vec<Matcher>,
+    /// So many of the mailboxes have been looked at.
+    looked_at: usize,
+    /// The names to tell, in their order.
+    names: BTreeMap<Level, Told>,
 }
 
-/// A name to tell.
+/// A name, or one that is above it: the octets are those of the name below.
+#[derive(Clone, Debug)]
+struct Level {
+    name: MailboxName,
+    end: usize,
+}
+
+/// Why a name is told.
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
-    /// Where it is in the list; `None` when it is only above a name that is there.
-    at: Option<usize>,
     /// It is selected, and matches.
     matches: bool,
-    /// Something below it is selected.
+    /// Something below it is selected (RFC 5258 §3.5).
     child: bool,
     /// And does not match, so that nothing else would be told of it.
     hidden_child: bool,
@@ -51,7 +64,14 @@ struct Told {
 
 impl Listing {
     pub(super) fn new(query: Query) -> Self {
-        Self { query, asked: false, mailboxes: Arc::new([]), names: None }
+        let matcher = |pattern: &ListPattern| pattern.matcher(MailboxName::DELIMITER);
+        let matchers = match &query {
+            Query::List { patterns, .. } => patterns.iter().map(matcher).collect(),
+            Query::Lsub(pattern) => [matcher(pattern)].into(),
+            Query::Status { .. } => Vec::new(),
+        };
+        let (mailboxes, names) = (Arc::new([]), BTreeMap::new());
+        Self { query, asked: false, mailboxes, matchers, looked_at: 0, names }
     }
 
     pub(super) fn turn(&mut self, cx: &mut Cx<'_>, answer: Option<Response>) -> Progress {
@@ -68,77 +88,90 @@ impl Listing {
         if let Query::Status { name, items } = &self.query {
             return Progress::Done(self.status(name, items, cx));
         }
-        if cx.tx.is_full() {
-            return Progress::Full;
+        if self.looked_at < self.mailboxes.len() {
+            self.choose();
+            return Progress::Again;
         }
-        let mut names = match self.names.take() {
-            Some(names) => names,
-            None => self.choose(),
-        };
         for _ in 0..STEP {
-            let Some((name, told)) = names.pop_first() else { return Progress::Done(Completion::OK) };
-            self.tell(&name, told, cx);
             if cx.tx.is_full() {
-                break;
+                return Progress::Full;
+            }
+            let Some((level, told)) = self.names.pop_first() else { return Progress::Done(Completion::OK) };
+            if told.matches || told.hidden_child {
+                self.tell(level.as_str(), told, cx);
             }
         }
-        self.names = Some(names);
         Progress::Again
     }
 
-    fn choose(&self) -> BTreeMap<MailboxName, Told> {
-        let mut names: BTreeMap<MailboxName, Told> = BTreeMap::new();
-        let (patterns, subscribed, special, parents) = match &self.query {
-            Query::List { patterns, select, .. } => {
-                (patterns.as_slice(), select.subscribed, select.special_use, select.recursive_match)
+    /// Looks at some of the mailboxes.
+    fn choose(&mut self) {
+        let words: usize = self.matchers.iter().map(Matcher::words).sum();
+        let mut work = 0;
+        while let Some(mailbox) = self.mailboxes.get(self.looked_at)
+            && work < WORK
+        {
+            work += mailbox.name.as_str().len() * words.max(1);
+            self.looked_at += 1;
+            if self.selects(mailbox) {
+                let name = mailbox.name.clone();
+                self.choose_levels(&name);
             }
-            Query::Lsub(pattern) => (core::slice::from_ref(pattern), true, false, true),
-            Query::Status { .. } => return names,
+        }
+    }
+
+    /// What was asked for holds for a mailbox, whatever its name is.
+    fn selects(&self, mailbox: &Mailbox) -> bool {
+        let (subscribed, special) = match &self.query {
+            Query::List { select, .. } => (select.subscribed, select.special_use),
+            Query::Lsub(_) => (true, false),
+            Query::Status { .. } => return false,
         };
-        let matches =
-            |name: &MailboxName| patterns.iter().any(|pattern| pattern.matches(name.as_str(), MailboxName::DELIMITER));
-        for mailbox in self.mailboxes.iter() {
-            let selected = (!subscribed || mailbox.subscribed)
-                && (!special || mailbox.special_use.is_some())
-                && (subscribed || mailbox.there.is_some() || mailbox.noselect);
-            if !selected {
-                continue;
-            }
-            let this = matches(&mailbox.name);
-            if this {
-                names.entry(mailbox.name.clone()).or_default().matches = true;
-            }
-            let mut above = mailbox.name.parent().filter(|_| parents);
-            while let Some(name) = above {
-                if matches(&name) {
-                    let told = names.entry(name.clone()).or_default();
-                    told.child = true;
-                    told.hidden_child |= !this;
-                }
-                above = name.parent();
-            }
+        (!subscribed || mailbox.subscribed)
+            && (!special || mailbox.special_use.is_some())
+            && (subscribed || mailbox.there.is_some() || mailbox.noselect)
+    }
+
+    /// A name is told if it matches, and those above it may be for its sake.
+    fn choose_levels(&mut self, name: &MailboxName) {
+        let whole = name.as_str().len();
+        let mut ends: Vec<usize> = self.matchers.iter().flat_map(|matcher| matcher.levels(name.as_str())).collect();
+        let matches = ends.contains(&whole);
+        if matches {
+            self.names.entry(Level { name: name.clone(), end: whole }).or_default().matches = true;
         }
-        names.retain(|_, told| told.matches || told.hidden_child);
-        for (name, told) in &mut names {
-            told.at = self.find(name);
+        let parents = match &self.query {
+            Query::List { select, .. } => select.recursive_match,
+            _ => true,
+        };
+        ends.retain(|end| parents && *end < whole);
+        for end in ends {
+            let told = self.names.entry(Level { name: name.clone(), end }).or_default();
+            told.child = true;
+            told.hidden_child |= !matches;
         }
-        names
     }
 
-    fn find(&self, name: &MailboxName) -> Option<usize> {
-        self.mailboxes.binary_search_by(|mailbox| mailbox.name.cmp(name)).ok()
+    fn find(&self, name: &str) -> Option<&Mailbox> {
+        let at = self.mailboxes.binary_search_by(|mailbox| mailbox.name.as_str().cmp(name)).ok()?;
+        self.mailboxes.get(at)
     }
 
-    fn has_children(&self, name: &MailboxName) -> bool {
-        // Those below follow, but for names with characters that sort before the delimiter.
-        let begin = self.mailboxes.partition_point(|mailbox| mailbox.name <= *name);
-        let below = self.mailboxes[begin..].iter().take_while(|other| other.name.as_str().starts_with(name.as_str()));
-        below.filter(|other| other.there.is_some() || other.noselect).any(|other| other.name.is_below(name))
+    fn has_children(&self, name: &str) -> bool {
+        const DELIMITER: char = MailboxName::DELIMITER;
+        let is_before = |other: &str| match other.strip_prefix(name) {
+            Some(rest) => rest.chars().next().is_none_or(|first| first < DELIMITER),
+            None => other < name,
+        };
+        let is_below = |other: &str| other.strip_prefix(name).is_some_and(|rest| rest.starts_with(DELIMITER));
+        let begin = self.mailboxes.partition_point(|other| is_before(other.name.as_str()));
+        let mut below = self.mailboxes[begin..].iter().take_while(|other| is_below(other.name.as_str()));
+        below.any(|other| other.there.is_some() || other.noselect)
     }
 
-    fn tell(&self, name: &MailboxName, told: Told, cx: &mut Cx<'_>) {
-        let Some(said) = shown(name) else { return };
-        let mailbox = told.at.and_then(|at| self.mailboxes.get(at));
+    fn tell(&self, name: &str, told: Told, cx: &mut Cx<'_>) {
+        let Ok(said) = types::MailboxName::new(name) else { return };
+        let mailbox = self.find(name);
         let exists = mailbox.is_some_and(|mailbox| mailbox.there.is_some());
         let names = cx.names();
         let Query::List { select, returns, .. } = &self.query else {
@@ -175,13 +208,40 @@ impl Listing {
     }
 
     fn status(&self, name: &MailboxName, items: &[StatusItem], cx: &mut Cx<'_>) -> Completion {
-        let there = self.find(name).and_then(|at| self.mailboxes[at].there.as_ref());
+        let there = self.find(name.as_str()).and_then(|mailbox| mailbox.there.as_ref());
         let (Some((id, counters)), Some(said)) = (there, shown(name)) else { return Completion::nonexistent() };
         let names = cx.names();
         encode::status(cx.tx, &said, &values(items, *id, counters, cx.config.message_size), names);
         Completion::OK
     }
 }
+
+impl Level {
+    fn as_str(&self) -> &str {
+        // It ends in front of a delimiter, or where the name does.
+        self.name.as_str().get(..self.end).unwrap_or_default()
+    }
+}
+
+impl Ord for Level {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl PartialOrd for Level {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Level {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Level {}
 
 fn values(items: &[StatusItem], id: MailboxId, counters: &Counters, limit: u64) -> Vec<StatusValue> {
     let value = |item: &StatusItem| {

@@ -1,8 +1,7 @@
-//! Mailbox names, and patterns of them (RFC 9051 §5.1, RFC 3501 §5.1).
+//! Mailbox names (RFC 9051 §5.1, RFC 3501 §5.1).
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::vec;
 use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
@@ -22,10 +21,6 @@ pub struct MailboxName {
     /// As it was written, if that is different, which is rare.
     said: Option<Box<Text>>,
 }
-
-/// A name in which `%` stands for anything within one level, and `*` for anything (RFC 9051 §6.3.9).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ListPattern(Text);
 
 /// How a client writes mailbox names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,50 +104,6 @@ impl MailboxName {
     }
 }
 
-impl ListPattern {
-    /// Reads a pattern as it was sent.
-    ///
-    /// # Errors
-    /// As [`MailboxName::read`].
-    pub fn read(sent: Bytes, names: Names) -> Result<Self, NameError> {
-        let said = decode(sent, names)?;
-        Ok(match canonical(said.as_str()) {
-            Cow::Borrowed(_) => Self(said),
-            Cow::Owned(pattern) if pattern.len() > MailboxName::MAX => return Err(NameError::TooLong),
-            Cow::Owned(pattern) => Self(Text::from(pattern.as_str())),
-        })
-    }
-
-    /// The pattern in UTF-8.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    /// Whether `name` matches, where `delimiter` parts the levels of the hierarchy. INBOX matches in any case.
-    ///
-    /// The reference is not looked at: put it in front of the pattern first, with [`behind`](Self::behind).
-    #[must_use]
-    pub fn matches(&self, name: &str, delimiter: char) -> bool {
-        if name == "INBOX" {
-            let upper = self.as_str().to_ascii_uppercase();
-            return matches(upper.as_bytes(), name.as_bytes(), delimiter);
-        }
-        matches(self.0.as_bytes(), name.as_bytes(), delimiter)
-    }
-
-    /// The pattern behind a reference: `LIST "mail/" "%"` asks for `mail/%`.
-    ///
-    /// # Errors
-    /// [`NameError::TooLong`] when the two together are.
-    pub fn behind(&self, reference: &str) -> Result<Self, NameError> {
-        if reference.is_empty() {
-            return Ok(self.clone());
-        }
-        Self::read([reference.as_bytes(), self.0.as_bytes()].concat().into(), Names::Utf8)
-    }
-}
-
 impl PartialEq for MailboxName {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -191,12 +142,6 @@ impl fmt::Debug for MailboxName {
     }
 }
 
-impl fmt::Debug for ListPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_str(), f)
-    }
-}
-
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -210,7 +155,7 @@ impl fmt::Display for NameError {
 impl core::error::Error for NameError {}
 
 /// What was sent, in UTF-8. Without a copy when it is ASCII without `&`, as nearly all names are.
-fn decode(sent: Bytes, names: Names) -> Result<Text, NameError> {
+pub(super) fn decode(sent: Bytes, names: Names) -> Result<Text, NameError> {
     // UTF-7 is never shorter than half of the UTF-8 that it stands for.
     if sent.len() > 2 * MailboxName::MAX {
         return Err(NameError::TooLong);
@@ -229,42 +174,9 @@ fn decode(sent: Bytes, names: Names) -> Result<Text, NameError> {
     Text::new(name).ok_or(NameError::Control)
 }
 
-/// Whether `name` is one of those that `pattern` stands for. All ways to read the wildcards are followed at once, so that
-/// no pattern costs more than its length times that of the name.
-fn matches(pattern: &[u8], name: &[u8], delimiter: char) -> bool {
-    let mut buffer = [0; 4];
-    let delimiter = delimiter.encode_utf8(&mut buffer).as_bytes();
-    // `reached[p]`: the first `p` octets of the pattern stand for what of the name was seen so far.
-    let mut reached = vec![false; pattern.len() + 1];
-    reached[0] = true;
-    for (p, octet) in pattern.iter().enumerate() {
-        reached[p + 1] = reached[p] && is_wildcard(*octet);
-    }
-    for (n, octet) in name.iter().enumerate() {
-        let parts_levels = name[n..].starts_with(delimiter);
-        let mut before = reached[0];
-        reached[0] = false;
-        for (p, expected) in pattern.iter().enumerate() {
-            let behind = reached[p + 1];
-            reached[p + 1] = match expected {
-                b'*' => reached[p] || behind,
-                b'%' => reached[p] || (behind && !parts_levels),
-                _ => before && expected == octet,
-            };
-            before = behind;
-        }
-    }
-    reached[pattern.len()]
-}
-
-fn is_wildcard(octet: u8) -> bool {
-    matches!(octet, b'*' | b'%')
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::string::String;
-    use alloc::vec::Vec;
 
     use super::*;
 
@@ -311,65 +223,5 @@ mod tests {
     fn a_plain_name_is_not_copied() {
         let sent = Bytes::from_static(b"Archive/2026");
         assert_eq!(MailboxName::read(sent.clone(), Names::Utf7).unwrap().as_bytes().as_ptr(), sent.as_ptr());
-    }
-
-    #[test]
-    fn patterns_match() {
-        let cases: [(&str, &[&str]); 12] = [
-            ("*", &["INBOX", "a", "a/b", "a/b/c", "ab"]),
-            ("%", &["INBOX", "a", "ab"]),
-            ("%/%", &["a/b"]),
-            ("a/*", &["a/b", "a/b/c"]),
-            ("a/%", &["a/b"]),
-            ("a*", &["a", "a/b", "a/b/c", "ab"]),
-            ("*b", &["a/b", "ab"]),
-            ("%b", &["ab"]),
-            ("*%c", &["a/b/c"]),
-            ("%*/%", &["a/b", "a/b/c"]),
-            ("iNb%", &["INBOX"]),
-            ("", &[]),
-        ];
-        let all = ["INBOX", "a", "a/b", "a/b/c", "ab"];
-        for (pattern, expected) in cases {
-            let pattern = ListPattern::read(pattern.into(), Names::Utf8).unwrap();
-            let matching: Vec<&str> = all.into_iter().filter(|name| pattern.matches(name, '/')).collect();
-            assert_eq!(matching, expected, "{pattern:?}");
-        }
-    }
-
-    #[test]
-    fn matching_is_what_trying_everything_finds() {
-        fn slow(pattern: &[u8], name: &[u8]) -> bool {
-            match pattern {
-                [] => name.is_empty(),
-                [b'*', rest @ ..] => (0..=name.len()).any(|n| slow(rest, &name[n..])),
-                [b'%', rest @ ..] => {
-                    (0..=name.len()).take_while(|&n| !name[..n].contains(&b'/')).any(|n| slow(rest, &name[n..]))
-                }
-                [octet, rest @ ..] => name.first() == Some(octet) && slow(rest, &name[1..]),
-            }
-        }
-        let alphabet = b"ab/*%";
-        for mut n in 0..5_usize.pow(5) {
-            let mut pattern = Vec::new();
-            while n > 0 {
-                pattern.push(alphabet[n % 5]);
-                n /= 5;
-            }
-            for mut m in 0..3_usize.pow(5) {
-                let mut name = Vec::new();
-                while m > 0 {
-                    name.push(alphabet[m % 3]);
-                    m /= 3;
-                }
-                assert_eq!(
-                    matches(&pattern, &name, '/'),
-                    slow(&pattern, &name),
-                    "{} {}",
-                    pattern.escape_ascii(),
-                    name.escape_ascii()
-                );
-            }
-        }
     }
 }
