@@ -19,8 +19,8 @@ use crate::ops::MailboxId;
 
 /// Names that are told in one step.
 const STEP: usize = 256;
-/// Octets of names that are looked at in one step, each counted once for each word of the patterns ([`Matcher::words`]).
-const WORK: usize = 64 * 1024;
+/// Octets of names that are looked at before others have their turn, each counted once for each word of the patterns ([`Matcher::words`]).
+const WORK: usize = 16 * 1024;
 
 /// What is asked of the list.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl Listing {
         }
         if self.looked_at < self.mailboxes.len() {
             self.choose();
-            return Progress::Again;
+            return Progress::Later;
         }
         for _ in 0..STEP {
             if cx.tx.is_full() {

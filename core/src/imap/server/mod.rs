@@ -413,6 +413,10 @@ impl Server {
                 self.doing = Some(doing);
                 Turn::On
             }
+            Progress::Later => {
+                self.doing = Some(doing);
+                Turn::Say(Step::More)
+            }
             Progress::Full => {
                 self.doing = Some(doing);
                 self.wait_for_room(now, rx, tx)

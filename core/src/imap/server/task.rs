@@ -57,6 +57,8 @@ pub(super) enum Progress {
     Ask(Request),
     /// Go on.
     Again,
+    /// Go on when others have had their turn.
+    Later,
     /// Nothing goes on until there is room in `tx`.
     Full,
     /// Nothing goes on until the peer has said more, for which it has until then, or for as long as it may be idle.
