@@ -65,10 +65,15 @@ pub(crate) fn imap(input: &[u8]) {
         assert_eq!(name.is_inbox(), name.as_str().eq_ignore_ascii_case("INBOX"));
         let Ok(pattern) = ListPattern::read(Bytes::copy_from_slice(pattern), names) else { continue };
         for delimiter in ['/', '.'] {
-            let found = pattern.matches(name.as_str(), delimiter);
+            let found = pattern.matcher(delimiter).levels(name.as_str());
+            let ends = name.as_str().match_indices(delimiter).map(|(at, _)| at).chain([name.as_str().len()]);
             let upper = pattern.as_str().to_ascii_uppercase();
-            let meant = if name.is_inbox() { &upper } else { pattern.as_str() };
-            assert_eq!(found, matches(meant.as_bytes(), name.as_bytes(), delimiter as u8), "{pattern:?} {name:?}");
+            let meant = |level: &str| {
+                let pattern = if level == "INBOX" { &upper } else { pattern.as_str() };
+                matches(pattern.as_bytes(), level.as_bytes(), delimiter as u8)
+            };
+            let expected: Vec<usize> = ends.filter(|end| meant(&name.as_str()[..*end])).collect();
+            assert_eq!(found, expected, "{pattern:?} {name:?}");
         }
     }
     if let Ok(name) = std::str::from_utf8(sent) {
