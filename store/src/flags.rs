@@ -1,6 +1,6 @@
 //! Flags and keywords of a request, as bits of the mailbox that they are for.
 
-use pillarbox_core::mailbox::{FlagChange, FlagMode, FlagSet, Keywords};
+use pillarbox_core::mailbox::{FlagChange, FlagMode, FlagSet, Keywords, ModSeq};
 
 /// The bits that a change names, and the mailbox's keywords with those that are new; `None` when there is no room for
 /// them. To take away a keyword that the mailbox does not have is nothing.
@@ -24,6 +24,38 @@ pub(crate) fn change(mode: FlagMode, old: FlagSet, flags: FlagSet) -> FlagSet {
         FlagMode::Add => old | flags,
         FlagMode::Remove => old & !flags,
         FlagMode::Replace => flags,
+    }
+}
+
+/// When flags of a message have changed: all of them by `before` at the latest, and those that were `touched` at `modseq`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Latest {
+    pub(crate) modseq: ModSeq,
+    pub(crate) before: ModSeq,
+    pub(crate) touched: FlagSet,
+}
+
+impl Latest {
+    /// With its coming, all of a message is new.
+    pub(crate) fn coming(modseq: ModSeq) -> Self {
+        Self { modseq, before: modseq, touched: FlagSet::default() }
+    }
+
+    /// They have changed once more.
+    pub(crate) fn change(self, modseq: ModSeq, old: FlagSet, new: FlagSet) -> Self {
+        Self { modseq, before: self.modseq, touched: (old | new) & !(old & new) }
+    }
+
+    /// The flags that are `named` have not changed after `since`, so that they may be changed on that condition (RFC 7162
+    /// §3.1.3). Whether others have does not matter as long as it is known that it was others: if there was one change
+    /// only. After 0 each system flag has changed, and each keyword that is set.
+    pub(crate) fn allows(self, mode: FlagMode, old: FlagSet, named: FlagSet, since: ModSeq) -> bool {
+        match mode {
+            _ if self.modseq <= since => true,
+            FlagMode::Replace => false,
+            FlagMode::Add | FlagMode::Remove if since == 0 => (named & (FlagSet::SYSTEM | old)).is_empty(),
+            FlagMode::Add | FlagMode::Remove => self.before <= since && (named & self.touched).is_empty(),
+        }
     }
 }
 

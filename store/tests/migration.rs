@@ -71,6 +71,13 @@ fn a_store_of_the_first_version() {
     assert_eq!(usage(alice), Response::Usage { messages: 4, octets: 4 * size });
     assert_eq!(usage(empty), Response::Usage { messages: 0, octets: 0 });
 
+    // Which flags have changed is not known: all of them, perhaps.
+    let change = FlagChange { mode: FlagMode::Add, flags: FlagSet::SEEN, keywords: Vec::new() };
+    let (uids, unchanged_since) = ([1, 3].into_iter().collect(), Some(3));
+    let flag = Request::Flag { mailbox: inbox.mailbox, uids, change, unchanged_since };
+    let Response::Flagged { changed, modified, .. } = request(&node, &*store, alice, flag) else { panic!("no flags") };
+    assert_eq!((changed.iter().map(|it| it.uid).collect(), modified), (vec![1], UidSet::run(3, 3)));
+
     // And on it goes.
     accepted(node.ask(&*store, deliver(alice, "new")));
     let created = request(&node, &*store, alice, Request::Create { name: name("a"), special_use: None });

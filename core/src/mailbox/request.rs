@@ -136,7 +136,8 @@ pub enum Request {
         uids: UidSet,
         /// How.
         change: FlagChange,
-        /// Leave alone what changed after this (RFC 7162 §3.1.3).
+        /// Leave alone messages of which those flags have changed after this, or may have; all count where they are
+        /// replaced (RFC 7162 §3.1.3).
         unchanged_since: Option<ModSeq>,
     },
     /// Removes messages that have `\Deleted`, [`PAGE`] of them at most, those with the smallest UIDs first. Answer:

@@ -174,7 +174,7 @@ fn deliver(
     let Some((mailbox, number, uid, modseq)) = place else { return Ok(None) };
     let email = insert_email(tx, delivery.account, accept.received, &delivery.prefix, found, keys)?;
     let entry = tx.ids.next();
-    tx.conn.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)")?.execute(params![
+    tx.conn.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, NULL, 0)")?.execute(params![
         number,
         uid,
         blob(entry),

@@ -21,6 +21,7 @@ const MIGRATIONS: &[Step] = &[
     Step { sql: THIRD, fill: None },
     // Names of mailboxes are in normalization form C.
     Step { sql: "", fill: Some(compose_names) },
+    Step { sql: FIFTH, fill: None },
 ];
 
 /// A step from one version to the next.
@@ -274,6 +275,13 @@ CREATE TRIGGER usage_gone AFTER DELETE ON mailboxes WHEN old.messages != 0
     BEGIN
         UPDATE usage SET messages = messages - old.messages, octets = octets - old.octets WHERE account = old.account;
     END;
+";
+
+const FIFTH: &str = "
+-- What the latest change of flags was of, so that who asks for another one is not told that he is too late. Of messages
+-- that are there already it is not known: it may have been of all.
+ALTER TABLE entries ADD COLUMN before INTEGER;                      -- the modseq in front of it; NULL if it was of all
+ALTER TABLE entries ADD COLUMN touched INTEGER NOT NULL DEFAULT 0;  -- flags that it has set or taken away
 ";
 
 /// Page cache of the writing connection, in KiB.

@@ -13,7 +13,7 @@ use pillarbox_core::message::{Needles, Structure, TextKey};
 use pillarbox_core::ops::{AccountId, EmailId, EntryId, MailboxId, MailboxOp, NewBody, Sink, StoreError, ThreadId};
 
 use super::{Content, State, range};
-use crate::flags::{self, Translation};
+use crate::flags::{self, Latest, Translation};
 use crate::options::Options;
 
 /// A mailbox.
@@ -44,7 +44,7 @@ pub(super) struct Message {
     pub(super) received: Wall,
     pub(super) saved: Wall,
     pub(super) flags: FlagSet,
-    modseq: ModSeq,
+    latest: Latest,
     /// Prefix and body as one.
     pub(super) bytes: Bytes,
     prefix: u32,
@@ -104,7 +104,9 @@ impl Mailbox {
         // As many runs as messages, so that no question is long.
         let last = uids.runs().take(PAGE as usize).last().map_or(0, |(_, last)| last);
         let (mut octets, mut looked_at) = (0, last);
-        for (uid, message) in self.select(uids).filter(|(_, it)| changed_since.is_none_or(|since| it.modseq > since)) {
+        for (uid, message) in
+            self.select(uids).filter(|(_, it)| changed_since.is_none_or(|since| it.latest.modseq > since))
+        {
             if uid > last {
                 break;
             }
@@ -114,7 +116,7 @@ impl Mailbox {
                 email: message.email,
                 thread: message.thread,
                 flags: message.flags,
-                modseq: message.modseq,
+                modseq: message.latest.modseq,
                 size: message.bytes.len() as u64,
                 received: message.received,
                 saved: message.saved,
@@ -157,7 +159,7 @@ impl Mailbox {
         let mut changes: Vec<Change> = self
             .messages
             .iter()
-            .map(|(uid, message)| Change { uid: *uid, flags: message.flags, modseq: message.modseq })
+            .map(|(uid, message)| Change { uid: *uid, flags: message.flags, modseq: message.latest.modseq })
             .filter(|change| change.modseq > since && after.is_none_or(|after| (change.modseq, change.uid) > after))
             .collect();
         changes.sort_by_key(|change| (change.modseq, change.uid));
@@ -337,7 +339,7 @@ impl State {
             received,
             saved: (options.clock)(),
             flags,
-            modseq: 0,
+            latest: Latest::coming(0),
             bytes: [prefix.as_ref(), content.body.as_ref()].concat().into(),
             prefix: prefix.len() as u32,
             structure: content.structure.clone(),
@@ -384,7 +386,7 @@ impl State {
         let uid = mailbox.uid_next;
         mailbox.uid_next += 1;
         self.places.insert(message.entry, (id, uid));
-        mailbox.messages.insert(uid, Message { modseq: mailbox.highest_modseq, ..message });
+        mailbox.messages.insert(uid, Message { latest: Latest::coming(mailbox.highest_modseq), ..message });
         Some(uid)
     }
 
@@ -569,15 +571,16 @@ impl State {
         let (mut changed, mut modified, mut new) = (Vec::new(), UidSet::default(), false);
         let next = mailbox.highest_modseq + 1;
         for (uid, message) in mailbox.messages.iter_mut().filter(|(uid, _)| uids.contains(**uid)) {
-            if unchanged_since.is_some_and(|since| message.modseq > since) {
+            if unchanged_since.is_some_and(|since| !message.latest.allows(change.mode, message.flags, flags, since)) {
                 modified.insert(*uid, *uid);
                 continue;
             }
             let now = flags::change(change.mode, message.flags, flags);
             if now != message.flags {
-                (message.flags, message.modseq, new) = (now, next, true);
+                message.latest = message.latest.change(next, message.flags, now);
+                (message.flags, new) = (now, true);
             }
-            changed.push(Change { uid: *uid, flags: message.flags, modseq: message.modseq });
+            changed.push(Change { uid: *uid, flags: message.flags, modseq: message.latest.modseq });
         }
         if new {
             mailbox.keywords = keywords;

@@ -38,6 +38,19 @@ pub struct Message {
     modseq: ModSeq,
 }
 
+/// Nobody has changed the named flags after `since`, as far as the last change of any tells.
+fn unchanged(history: &[(ModSeq, Flags)], message: &Message, mode: FlagMode, named: &Flags, since: ModSeq) -> bool {
+    match history {
+        _ if message.modseq <= since => true,
+        _ if mode == FlagMode::Replace => false,
+        _ if since == 0 => !named.iter().any(|flag| flag.starts_with('\\') || message.flags.contains(flag)),
+        [.., (before, old), (_, now)] => {
+            *before <= since && named.iter().all(|it| old.contains(it) == now.contains(it))
+        }
+        _ => false,
+    }
+}
+
 impl Mailbox {
     fn new() -> Self {
         let (messages, history, named) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
@@ -216,7 +229,8 @@ impl Model {
         let (next, named) = (mailbox.modseq + 1, flags(change.flags, &change.keywords));
         let (mut expected, mut left_alone, mut new) = (Vec::new(), UidSet::default(), false);
         for message in mailbox.messages.iter_mut().filter(|it| uids.contains(it.uid)) {
-            if unchanged_since.is_some_and(|since| message.modseq > since) {
+            let history = &mailbox.history[&message.uid];
+            if unchanged_since.is_some_and(|since| !unchanged(history, message, change.mode, &named, since)) {
                 left_alone.insert(message.uid, message.uid);
                 continue;
             }

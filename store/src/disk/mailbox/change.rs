@@ -13,7 +13,7 @@ use super::{expunged, view};
 use crate::disk::engine::{Fail, Source, Tx};
 use crate::disk::mail;
 use crate::disk::schema::blob;
-use crate::flags::{self, Translation};
+use crate::flags::{self, Latest, Translation};
 
 /// Removes messages from an account's INBOX by their places.
 pub(in crate::disk) fn remove_from_inbox(tx: &mut Tx<'_>, account: AccountId, entries: &[EntryId]) -> Result<(), Fail> {
@@ -63,26 +63,38 @@ pub(super) fn flag(
     let (mut changed, mut modified, mut new) = (Vec::new(), UidSet::default(), false);
     let next = mailbox.highest_modseq + 1;
     let mut read = tx.conn.prepare_cached(
-        "SELECT uid, flags, modseq, size FROM entries WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid",
+        "SELECT uid, flags, size, modseq, before, touched FROM entries
+         WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid",
     )?;
-    let mut write =
-        tx.conn.prepare_cached("UPDATE entries SET flags = ?3, modseq = ?4 WHERE mailbox = ?1 AND uid = ?2")?;
+    let mut write = tx.conn.prepare_cached(
+        "UPDATE entries SET flags = ?3, modseq = ?4, before = ?5, touched = ?6 WHERE mailbox = ?1 AND uid = ?2",
+    )?;
     for (first, last) in uids.runs() {
         let rows = read.query_map(params![mailbox.number, first, last], |row| {
-            Ok((row.get::<_, u32>(0)?, flags(row, 1)?, unsigned(row, 2)?, unsigned(row, 3)?))
+            let (modseq, before) = (unsigned(row, 3)?, row.get::<_, Option<i64>>(4)?.map(i64::cast_unsigned));
+            let latest = Latest { modseq, before: before.unwrap_or(modseq), touched: flags(row, 5)? };
+            Ok((row.get::<_, u32>(0)?, flags(row, 1)?, unsigned(row, 2)?, latest))
         })?;
         // Not while they are being changed.
-        for (uid, old, modseq, size) in rows.collect::<rusqlite::Result<Vec<_>>>()? {
-            if unchanged_since.is_some_and(|since| modseq > since) {
+        for (uid, old, size, latest) in rows.collect::<rusqlite::Result<Vec<_>>>()? {
+            if unchanged_since.is_some_and(|since| !latest.allows(change.mode, old, named, since)) {
                 modified.insert(uid, uid);
                 continue;
             }
             let flags = flags::change(change.mode, old, named);
             if flags == old {
-                changed.push(Change { uid, flags, modseq });
+                changed.push(Change { uid, flags, modseq: latest.modseq });
                 continue;
             }
-            write.execute(params![mailbox.number, uid, flags.0.cast_signed(), next.cast_signed()])?;
+            let Latest { modseq, before, touched } = latest.change(next, old, flags);
+            write.execute(params![
+                mailbox.number,
+                uid,
+                flags.0.cast_signed(),
+                modseq.cast_signed(),
+                before.cast_signed(),
+                touched.0.cast_signed(),
+            ])?;
             mailbox.reflag(old, flags, size);
             changed.push(Change { uid, flags, modseq: next });
             new = true;
@@ -221,7 +233,7 @@ fn put(
     now: Wall,
 ) -> rusqlite::Result<u32> {
     let uid = mailbox.uid_next;
-    tx.conn.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(params![
+    tx.conn.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL, 0)")?.execute(params![
         mailbox.number,
         uid,
         blob(entry),
