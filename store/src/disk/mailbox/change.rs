@@ -233,16 +233,18 @@ fn put(
     now: Wall,
 ) -> rusqlite::Result<u32> {
     let uid = mailbox.uid_next;
-    tx.conn.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL, 0)")?.execute(params![
-        mailbox.number,
-        uid,
-        blob(entry),
-        email,
-        size.cast_signed(),
-        mailbox.highest_modseq.cast_signed(),
-        flags.0.cast_signed(),
-        now.0,
-    ])?;
+    tx.conn.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL, 0)")?.execute(
+        params![
+            mailbox.number,
+            uid,
+            blob(entry),
+            email,
+            size.cast_signed(),
+            mailbox.highest_modseq.cast_signed(),
+            flags.0.cast_signed(),
+            now.0,
+        ],
+    )?;
     mailbox.uid_next += 1;
     mailbox.add(flags, size);
     Ok(uid)
