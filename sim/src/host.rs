@@ -101,8 +101,8 @@ pub(crate) struct Slot {
     pub(crate) done: bool,
     /// How often it was started.
     pub(crate) life: u64,
-    /// Conversations with next hops.
-    pub(crate) overheard: BTreeMap<ConnId, Overheard>,
+    /// Conversations with next hops, and where those are.
+    pub(crate) overheard: BTreeMap<ConnId, (IpAddr, Overheard)>,
 }
 
 /// A node's end of a connection.

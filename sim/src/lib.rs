@@ -22,6 +22,7 @@
 //! | `people` | devices that speak SMTP, POP3 and IMAP, and know nothing of our machines |
 //! | `ledger` | each promise, and each one that was broken, in words |
 //! | [`run()`] | a plan carried out: first the faults, then the world heals, and everything must come to its end |
+//! | [`shrink()`] | a plan that fails, made smaller until nothing can be left out |
 //! | [`Swarm`] | many seeds, on several threads |
 //!
 //! **Safety**: a letter that was accepted is in the mailbox that it was for, in a queue, or its sender was told that it is
@@ -39,6 +40,8 @@ mod overheard;
 mod people;
 mod plan;
 mod run;
+mod shrink;
+mod story;
 mod swarm;
 mod town;
 mod trace;
@@ -52,5 +55,6 @@ pub use letter::Letter;
 pub use people::Habit;
 pub use plan::{Fault, FaultKind, HOPELESS, HostPlan, LetterPlan, Plan, Size, VisitPlan, domain};
 pub use run::{Outcome, run};
+pub use shrink::{Effort, Shrunk, kind, shrink, shrink_by};
 pub use swarm::{Failure, Swarm, Tally};
 pub use trace::Moment;

@@ -33,7 +33,7 @@ impl Default for Size {
 }
 
 /// A plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// What it was drawn from. What is not in the plan (how long each octet travels) is drawn from it as well.
     pub seed: u64,
@@ -52,7 +52,7 @@ pub struct Plan {
 }
 
 /// A machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPlan {
     /// Nodes of its server.
     pub nodes: u16,
@@ -65,7 +65,7 @@ pub struct HostPlan {
 }
 
 /// A letter that somebody writes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LetterPlan {
     /// Its number.
     pub number: u32,
@@ -82,7 +82,7 @@ pub struct LetterPlan {
 }
 
 /// Somebody looks into his mailbox.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VisitPlan {
     /// When.
     pub at: Duration,
@@ -95,7 +95,7 @@ pub struct VisitPlan {
 }
 
 /// Something that goes wrong for a while.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// What.
     pub kind: FaultKind,

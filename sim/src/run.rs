@@ -18,6 +18,7 @@ use crate::letter::Letter;
 use crate::names::Fog;
 use crate::people::{Habit, Mailer, Popper};
 use crate::plan::{Fault, FaultKind, Item, LetterPlan, Plan, VisitPlan};
+use crate::story::what;
 use crate::town::{self, Resident};
 use crate::weather::Weather;
 use crate::world::{Step, World};
@@ -141,12 +142,12 @@ impl Run<'_> {
         let Some(Resident { user, host, .. }) = self.resident(letter.from) else { return };
         let to = letter.to.clone();
         let mailer = Mailer::new(user, host, Letter(letter.number), to, letter.octets, letter.leaves_after);
-        self.world.person(Box::new(mailer));
+        self.world.person(user, Box::new(mailer));
     }
 
     fn visit(&mut self, visit: &VisitPlan) {
         let Some(Resident { user, host, .. }) = self.resident(visit.user) else { return };
-        self.world.person(Box::new(Popper::new(user, host, visit.habit, visit.leaves_after)));
+        self.world.person(user, Box::new(Popper::new(user, host, visit.habit, visit.leaves_after)));
     }
 
     fn fault(&mut self, fault: &Fault, begins: bool) {
@@ -154,9 +155,7 @@ impl Run<'_> {
         let world = &mut *self.world;
         let host = fault.host.min(world.hosts.len() - 1);
         let other = fault.other.min(world.hosts.len() - 1);
-        world
-            .trace
-            .tell(now, || format!("{} d{host} {} {}%", if begins { "+" } else { "-" }, fault.kind, fault.degree));
+        world.trace.tell(now, || format!("{}: {}", if begins { "it begins" } else { "it ends" }, what(fault)));
         let degree = if begins { fault.degree } else { 0 };
         match fault.kind {
             FaultKind::Kill if begins => world.crash(host, false),
@@ -273,7 +272,7 @@ impl Run<'_> {
     fn look_once_more(&mut self) {
         for resident in self.residents.iter().flatten() {
             let popper = Popper::new(resident.user, resident.host, Habit::Looks, None);
-            self.world.person(Box::new(popper.last()));
+            self.world.person(resident.user, Box::new(popper.last()));
         }
         self.until(self.world.now() + Duration::from_secs(3600));
         for resident in self.residents.iter().flatten() {

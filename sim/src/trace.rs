@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use pillarbox_core::Mono;
 
+use crate::story::said;
+
 /// An odd number with its bits well spread: the golden ratio's.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -52,6 +54,14 @@ impl Trace {
         self.add(&[bytes.len() as u64, u64::from_le_bytes(last)]);
         for word in words {
             self.add(&[u64::from_le_bytes(*word)]);
+        }
+    }
+
+    /// Somebody says something to somebody: a line for each of his.
+    pub(crate) fn tell_said(&mut self, now: Mono, who: impl FnOnce() -> String, bytes: &[u8]) {
+        if let Some(lines) = &mut self.lines {
+            let who = who();
+            lines.extend(said(bytes).iter().map(|line| format!("{} {who} {line}", Moment(now))));
         }
     }
 

@@ -21,11 +21,12 @@ use pillarbox_store::MemoryStore;
 
 use crate::disk::{Disk, Ear, Taken, Waiting};
 use crate::host::{Clock, Host, Line, Power, Slot, Tap};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, UserId};
 use crate::names::Names;
 use crate::overheard::{Learnt, Overheard};
 use crate::people::{Deed, News, Person};
 use crate::plan::Item;
+use crate::story;
 use crate::trace::Trace;
 use crate::weather::Weather;
 use crate::wire::{Freight, Plug, Way, Wire, WireId};
@@ -96,6 +97,8 @@ impl Ord for Entry {
 
 /// Somebody at a device, with at most one connection.
 struct Device {
+    /// Who he is.
+    user: UserId,
     person: Box<dyn Person>,
     wire: Option<(WireId, usize)>,
     /// What he waits for; an older one wakes nobody.
@@ -216,10 +219,10 @@ impl World {
     }
 
     /// Somebody appears.
-    pub(crate) fn person(&mut self, person: Box<dyn Person>) {
+    pub(crate) fn person(&mut self, user: UserId, person: Box<dyn Person>) {
         self.number += 1;
         let id = self.number;
-        self.devices.insert(id, Device { person, wire: None, waits: 0 });
+        self.devices.insert(id, Device { user, person, wire: None, waits: 0 });
         self.news(id, News::Begin);
     }
 
@@ -460,7 +463,7 @@ impl World {
                 self.check_order(index, to);
                 self.slots[index].dialing.insert(conn);
                 if to.port() != 53 {
-                    self.slots[index].overheard.insert(conn, Overheard::new());
+                    self.slots[index].overheard.insert(conn, (to.ip(), Overheard::new()));
                 }
                 let (life, at) = (self.slots[index].life, self.now + self.weather.latency(&mut self.random));
                 self.comes(at, Coming::Dial { node: index, life, conn, to, tries: 0 });
@@ -512,7 +515,9 @@ impl World {
             self.slots[index].overheard.remove(conn);
         }
         let hosts = &self.hosts;
-        self.trace.tell(self.now, || format!("{}: {event:?}", hosts[host].name));
+        if let Some(words) = story::event(&event) {
+            self.trace.tell(self.now, || format!("{}: {words}", hosts[host].name));
+        }
     }
 
     // The disk.
@@ -718,6 +723,7 @@ impl World {
             }
             (Plug::Person(person), Freight::Bytes(bytes)) => {
                 self.trace.add_bytes(&bytes);
+                self.tell_person(person, "<-", "S:", id, &bytes);
                 self.refill(id, end);
                 self.news(person, News::Heard(&bytes));
             }
@@ -828,6 +834,17 @@ impl World {
     fn break_wire(&mut self, id: WireId) {
         let Some(wire) = self.wires.remove(&id) else { return };
         self.trace.add(&[11, id.0]);
+        let (hosts, devices, ledger) = (&self.hosts, &self.devices, &self.ledger);
+        self.trace.tell(self.now, || {
+            let name = |end: usize| match (wire.hosts[end], wire.ends[end]) {
+                (Some(host), _) => hosts[host].name.clone(),
+                (None, Plug::Person(person)) => {
+                    devices.get(&person).map_or("somebody", |device| ledger.address(device.user)).to_owned()
+                }
+                (None, _) => "somebody".to_owned(),
+            };
+            format!("the connection of {} and {} breaks", name(0), name(1))
+        });
         self.names_asked.remove(&id);
         for plug in wire.ends {
             match plug {
@@ -883,12 +900,15 @@ impl World {
             Deed::Say(bytes) => {
                 if let Some((wire, end)) = device.wire {
                     self.trace.add_bytes(&bytes);
+                    self.tell_person(person, "->", "C:", wire, &bytes);
                     self.send(wire, end, Freight::Bytes(bytes));
                     self.patience(person);
                 }
             }
             Deed::BreakOff => {
                 if let Some((wire, end)) = device.wire.take() {
+                    let (ledger, user) = (&self.ledger, device.user);
+                    self.trace.tell(self.now, || format!("{} is gone", ledger.address(user)));
                     self.leave(wire, end, Leaving::Broken);
                 }
             }
@@ -908,10 +928,21 @@ impl World {
         let host = self.slots[index].host;
         let mut learnt = Vec::new();
         for (conn, direction, bytes) in self.slots[index].tap.take() {
-            let Some(overheard) = self.slots[index].overheard.get_mut(&conn) else { continue };
+            let Some((peer, overheard)) = self.slots[index].overheard.get_mut(&conn) else { continue };
+            let (hosts, by_address) = (&self.hosts, &self.by_address);
+            let names =
+                || (&hosts[host].name, by_address.get(peer).map_or("nobody", |there| hosts[*there].name.as_str()));
             match direction {
-                Direction::In => overheard.server(&bytes, &mut learnt),
-                Direction::Out => overheard.client(&bytes, &mut learnt),
+                Direction::In => {
+                    let who = || format!("{} <- {} S:", names().0, names().1);
+                    self.trace.tell_said(self.now, who, &bytes);
+                    overheard.server(&bytes, &mut learnt);
+                }
+                Direction::Out => {
+                    let who = || format!("{} -> {} C:", names().0, names().1);
+                    self.trace.tell_said(self.now, who, &bytes);
+                    overheard.client(&bytes, &mut learnt);
+                }
             }
         }
         for fact in learnt {
@@ -920,6 +951,17 @@ impl World {
                 Learnt::Taken(letter, recipients) => self.ledger.taken(host, letter, &recipients),
             }
         }
+    }
+
+    /// What a person and a server say to each other, for whoever reads it.
+    fn tell_person(&mut self, person: u64, arrow: &str, side: &str, wire: WireId, bytes: &[u8]) {
+        let (hosts, devices, wires, ledger) = (&self.hosts, &self.devices, &self.wires, &self.ledger);
+        let who = || {
+            let user = devices.get(&person).map_or("somebody", |device| ledger.address(device.user));
+            let host = wires.get(&wire).and_then(|wire| wire.hosts[1]);
+            format!("{user} {arrow} {} {side}", host.map_or("nobody", |host| hosts[host].name.as_str()))
+        };
+        self.trace.tell_said(self.now, who, bytes);
     }
 
     /// An exchanger is tried after those that are preferred to it.
