@@ -8,7 +8,7 @@ use pillarbox_core::ops::RowId;
 use crate::account::Password;
 use crate::config::RuntimeArgs;
 use crate::failure::Failure;
-use crate::{account, alias, check, demo, queue, quickstart, serve};
+use crate::{account, alias, check, demo, queue, quickstart, serve, sim};
 
 /// Runs what the command line asks for. A command line that makes no sense ends the process with exit code 2.
 ///
@@ -20,6 +20,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Quickstart(args) => quickstart::quickstart(&args),
         Command::Serve { dir, runtime } => serve::serve(&dir.dir, runtime),
         Command::Check { dir } => check::check(&dir.dir),
+        Command::Sim(args) => sim::sim(&args),
         Command::Account(command) => match command {
             AccountCommand::Add { address, dir, password } => account::add(&dir.dir, &address, password.source()),
             AccountCommand::Passwd { address, dir, password } => account::passwd(&dir.dir, &address, password.source()),
@@ -89,6 +90,11 @@ enum Command {
         #[command(flatten)]
         dir: Dir,
     },
+    /// Simulate whole mail internets, with everything that can go wrong, and see whether all promises are kept
+    ///
+    /// Real nodes run in one thread and in virtual time, over simulated wires, disks, name servers and people. All that
+    /// happens follows from a seed: the same seed gives the same history on any machine, and its last line says so.
+    Sim(sim::Sim),
     /// Who has a mailbox here
     #[command(subcommand)]
     Account(AccountCommand),

@@ -17,6 +17,7 @@ mod queue;
 mod quickstart;
 mod serve;
 mod signals;
+mod sim;
 
 use std::process::ExitCode;
 
