@@ -65,9 +65,14 @@ imap-figures *args:
     cargo build --release -p pillarbox
     cargo run --release -p pillarbox-benches --bin imap -- {{args}}
 
+# ten thousand simulated worlds, each of them twice, under every fault there is; `just sim 100` for fewer, or `just sim 500..600`
+sim seeds="10000":
+    cargo run --profile sim -p pillarbox -- sim --seeds {{seeds}}
+
 # mistakes made on purpose, one at a time: each must be found by the simulator; writes docs/planted.md
 planted:
     cargo run --profile sim -p pillarbox-sim --features planted --example planted > docs/planted.md
+
 # coverage-guided fuzzing of one target, by libFuzzer on the stable toolchain: `just fuzz imap-command 600`; fuzz/README.md says more
 fuzz target seconds="60" *args:
     fuzz/run {{target}} {{seconds}} {{args}}
