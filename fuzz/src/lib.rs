@@ -8,6 +8,7 @@
 //! in this folder says how to add a target and how to replay a crash.
 
 pub mod choices;
+pub mod corpus;
 pub mod gauge;
 pub mod pieces;
 pub mod seeds;

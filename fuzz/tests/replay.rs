@@ -1,26 +1,27 @@
 //! Every input of the committed corpora, once more. What a fuzzer once found stays found.
 
 use std::fs;
-use std::path::Path;
 
-use pillarbox_fuzz::{TARGETS, Target};
+use pillarbox_fuzz::{TARGETS, Target, corpus};
 use pillarbox_tests::alloc::Counting;
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-fn replay(target: &Target) -> Result<usize, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
-    let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.sort();
-    for path in &paths {
-        let input = fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        if std::panic::catch_unwind(|| (target.run)(&input)).is_err() {
-            return Err(format!("{} fails on {}", target.name, path.display()));
+/// What fails: the target, the line of its corpus, and why it is there if somebody has said so.
+fn replay(target: &Target) -> Result<(), String> {
+    let empty = corpus::Input::default();
+    let inputs = corpus::read(target)?;
+    if inputs.is_empty() {
+        return Err(format!("{} has no corpus: fuzz/run --keep {}", target.name, target.name));
+    }
+    for input in std::iter::once(&empty).chain(&inputs) {
+        if std::panic::catch_unwind(|| (target.run)(&input.octets)).is_err() {
+            let why = input.why.as_deref().unwrap_or("found by a fuzzer");
+            return Err(format!("{} fails on \"{}\" ({why})", target.name, input.octets.escape_ascii()));
         }
     }
-    Ok(paths.len())
+    Ok(())
 }
 
 /// As many threads as there are processors, each with every so-manieth target.
@@ -42,8 +43,7 @@ fn corpora() {
 /// A corpus that no target reads proves nothing.
 #[test]
 fn every_corpus_has_a_target() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-    for entry in fs::read_dir(folder).expect("there are corpora").flatten() {
+    for entry in fs::read_dir(corpus::folder()).expect("there are corpora").flatten() {
         let name = entry.file_name().into_string().expect("a name");
         assert!(pillarbox_fuzz::named(&name).is_some(), "no target {name}");
     }

@@ -3,10 +3,9 @@
 //!
 //! It is no test: time is not the same on every machine. It finds what the targets' own counts of steps and bytes cannot see.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pillarbox_fuzz::{TARGETS, Target};
+use pillarbox_fuzz::{TARGETS, Target, corpus};
 
 /// Lengths that are compared: the second is so many times the first.
 const LENGTH: usize = 16 * 1024;
@@ -22,7 +21,7 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     for target in TARGETS.iter().filter(|target| wanted.is_empty() || wanted.iter().any(|name| name == target.name)) {
         let mut worst = (0.0, String::new());
-        for input in corpus(target) {
+        for input in inputs(target) {
             for (how, grown) in pumps(&input) {
                 let growth = growth(target, &grown);
                 if growth > worst.0 {
@@ -35,12 +34,8 @@ fn main() {
     }
 }
 
-fn corpus(target: &Target) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
-    paths.sort();
-    paths.iter().filter_map(|path| std::fs::read(path).ok()).filter(|input| !input.is_empty()).collect()
+fn inputs(target: &Target) -> Vec<Vec<u8>> {
+    corpus::read(target).unwrap_or_else(|e| panic!("{e}")).into_iter().map(|input| input.octets).collect()
 }
 
 /// Parts of the input that are to be repeated: before, what, and behind.
