@@ -140,9 +140,9 @@ impl HeaderScanner {
         self.seen.received
     }
 
-    /// Looks at how the message begins, until that is known.
+    /// Looks at how the message begins, until that is known, and no further than the section may reach.
     fn begin(&mut self, piece: &[u8]) {
-        let mut octets = piece.iter();
+        let mut octets = piece.iter().take(self.room);
         while let Begins::Name(length) = self.begins
             && let Some(octet) = octets.next()
         {
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn it_sees_the_same_however_the_message_is_cut() {
-        let cases: [(&[u8], Outcome); 11] = [
+        let cases: [(&[u8], Outcome); 12] = [
             (b"Date: x\r\nFROM: y\r\nmessage-id: z\r\n\r\nReceived: a\r\n", Ok((true, true, true, 0, true))),
             (b"Received: a\r\n\tfrom:\r\nReceived : b\r\nX: date:\r\n", Ok((false, false, false, 2, false))),
             (b"Message-IDs: a\r\nDat: b\r\nDated: c\r\n: d\r\n\r\n", Ok((false, false, false, 0, true))),
@@ -233,6 +233,7 @@ mod tests {
             (b"", Ok((false, false, false, 0, false))),
             (b"received:\r\nreceived:\r\nreceived:\r\n\r\n", Err((30, HeaderFault::Loop))),
             (&[b'x'; 101], Err((100, HeaderFault::TooLong))),
+            (&[&[b'x'; 101], &b" y"[..]].concat(), Err((100, HeaderFault::TooLong))),
             (b"\r\nxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", Ok((false, false, false, 0, true))),
         ];
         for (message, expected) in cases {
