@@ -215,20 +215,22 @@ pub(crate) fn text(message: &[u8]) {
     }
 }
 
-/// All texts of a message: `H:`, `P:` or `B:`, and the text.
-fn texts(pieces: &[&[u8]]) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
+/// A text of a message: where it stands, as a letter (header, part, body), the name of the field if it is one, and itself.
+type Heard = (char, String, String);
+
+fn texts(pieces: &[&[u8]]) -> Vec<Heard> {
+    let mut all: Vec<Heard> = Vec::new();
     let octets = pieces.iter().map(|piece| piece.len()).sum();
     let mut steps = Steps::of(octets, 4, 16);
     let mut tell = |told: Told<'_>| {
         steps.step();
         match told {
-            Told::Begin(Place::Header { .. }) => all.push("H:".into()),
-            Told::Begin(Place::Part { .. }) => all.push("P:".into()),
-            Told::Begin(Place::Body) => all.push("B:".into()),
+            Told::Begin(Place::Header { name }) => all.push(('h', name.into(), String::new())),
+            Told::Begin(Place::Part { name }) => all.push(('p', name.into(), String::new())),
+            Told::Begin(Place::Body) => all.push(('b', String::new(), String::new())),
             Told::Text(text) => {
                 assert!(!text.is_empty() && text.len() <= 40 * TextReader::PIECE, "a piece of {} octets", text.len());
-                *all.last_mut().expect("a text begins before it is told") += text;
+                all.last_mut().expect("a text begins before it is told").2 += text;
             }
         }
     };
@@ -238,14 +240,15 @@ fn texts(pieces: &[&[u8]]) -> Vec<String> {
     all
 }
 
-fn naive(all: &[String], key: &TextKey) -> bool {
+fn naive(all: &[Heard], key: &TextKey) -> bool {
     match key {
-        TextKey::Header { name, text } => {
-            let begins = format!("H:{}: ", fold(name));
-            all.iter().any(|it| it.strip_prefix(&begins).is_some_and(|value| value.contains(&fold(text))))
+        TextKey::Header { name: wanted, text: sought } => {
+            let begins = format!("{}: ", fold(wanted));
+            let mut fields = all.iter().filter(|(place, name, _)| *place == 'h' && *name == fold(wanted));
+            fields.any(|(.., text)| text.strip_prefix(&begins).is_some_and(|value| value.contains(&fold(sought))))
         }
-        TextKey::Body(text) => all.iter().any(|it| it.starts_with("B:") && it[2..].contains(&fold(text))),
-        TextKey::Text(text) => all.iter().any(|it| it[2..].contains(&fold(text))),
+        TextKey::Body(sought) => all.iter().any(|(place, _, text)| *place == 'b' && text.contains(&fold(sought))),
+        TextKey::Text(sought) => all.iter().any(|(.., text)| text.contains(&fold(sought))),
     }
 }
 

@@ -10,7 +10,7 @@ use pillarbox_core::imap::framing::Limits;
 use pillarbox_core::imap::grammar::{Bad, SyntaxError};
 use pillarbox_core::imap::reader::{Input, Reader};
 use pillarbox_core::imap::types::{
-    Charset, Command, DateField, FetchItem, Names, Partial, SearchKey, SequenceSet, StatusItem, Tagged,
+    Charset, Command, DateField, FetchItem, Names, Partial, SearchKey, SequenceSet, StatusItem, Tag, Tagged,
 };
 
 /// What is read is written so that it reads the same.
@@ -36,7 +36,7 @@ pub fn what_others_read_we_read(sent: &[u8]) -> Result<(), String> {
         // They write a mechanism's name in upper case; we leave it as it came.
         Ok((Tagged { command: Command::Authenticate { .. }, .. }, _)) => Ok(()),
         Ok((ours, _)) => same(read(&canonical).map(|(tagged, _)| tagged), Ok(ours), &canonical),
-        Err(bad) if refused_by_choice(bad.what).is_some() => Ok(()),
+        Err(bad) if refused_by_choice(bad.what).is_some() || has_long_tag(sent) => Ok(()),
         Err(bad) => Err(format!("{} ({})", bad.what, canonical.escape_ascii())),
     }
 }
@@ -139,6 +139,11 @@ fn refused_by_choice(what: SyntaxError) -> Option<&'static str> {
         SyntaxError::Expected("an initial response in base64") => Some("an empty initial response is \"=\""),
         _ => None,
     }
+}
+
+/// A tag has a bound, too.
+fn has_long_tag(sent: &[u8]) -> bool {
+    sent.iter().position(|octet| *octet == b' ').is_some_and(|end| end > Tag::MAX)
 }
 
 /// Whether a command is one of RFC 3501 without parameters of extensions, not all of which the other parser has.
