@@ -275,6 +275,39 @@ fn reply(query: &[u8], records: u16, choices: &mut Choices<'_>) -> Vec<u8> {
     reply
 }
 
+/// Any text as the name of a domain: what is asked for is a name that a host can have, and asks for itself.
+pub(crate) fn name(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    // The tables of IDNA are larger than a name; text that is longer than any name never comes to them.
+    let allowed = Allowance::of(100, 64 * 1024).allocations(8);
+    let Some(asked) = linear(text.len(), allowed, || asked(text)) else { return };
+    assert!(asked.len() <= 253 && asked.split('.').all(|label| (1..64).contains(&label.len())), "{asked}");
+    assert!(
+        asked.bytes().all(|octet| octet.is_ascii_digit() || octet.is_ascii_lowercase() || b"-_.".contains(&octet)),
+        "{asked:?}"
+    );
+    assert_eq!(self::asked(&asked).as_ref(), Some(&asked));
+    assert_eq!(self::asked(&asked.to_ascii_uppercase()).as_ref(), Some(&asked));
+}
+
+/// The name that a query for the mail exchangers of `text` asks for; none where no server is asked.
+fn asked(text: &str) -> Option<String> {
+    let mut resolver = Resolver::new(
+        Config { servers: vec![SocketAddr::from(([192, 0, 2, 53], 1))], ..Config::default() },
+        &Seed::number(7),
+    );
+    resolver.lookup_mx(Now::default(), LookupId(0), text);
+    let ResolverStep::Send { bytes, .. } = resolver.poll(Now::default()) else { return None };
+    let mut labels = Vec::new();
+    let mut rest = &bytes[12..];
+    while let Some((length, behind)) = rest.split_first().filter(|(length, _)| **length > 0) {
+        let (label, behind) = behind.split_at(usize::from(*length));
+        labels.push(std::str::from_utf8(label).expect("ASCII"));
+        rest = behind;
+    }
+    Some(labels.join("."))
+}
+
 /// A query of any kind, over TCP or not.
 pub(crate) fn responder(input: &[u8]) {
     let (tcp, query) = choice(input);

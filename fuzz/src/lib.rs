@@ -12,7 +12,11 @@ pub mod corpus;
 pub mod gauge;
 pub mod pieces;
 pub mod seeds;
+pub mod session;
 
+mod bounce;
+mod channel;
+mod control;
 mod dns;
 mod imap;
 mod imap_response;
@@ -22,7 +26,6 @@ mod names;
 mod node;
 mod pop3;
 mod sasl;
-mod session;
 mod smtp;
 mod well_made;
 
@@ -52,8 +55,13 @@ impl Target {
 /// All targets, in the order of their names.
 pub const TARGETS: &[Target] = &[
     target("address", smtp::address, smtp::words),
+    target("bounce", bounce::report, bounce::words),
+    target("channel", channel::wire, channel::words),
     target("control-client", session::control_client, session::words::<session::ControlClient>),
+    target("control-reply", control::reply, control::words),
+    target("control-request", control::request, control::words),
     target("control-server", session::control_server, session::words::<session::ControlServer>),
+    target("dns-name", dns::name, smtp::words),
     target("dns-resolver", dns::resolver, dns::words),
     target("dns-responder", dns::responder, dns::words),
     target("dns-stream", session::dns_stream, session::words::<session::DnsStream>),

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use pillarbox_core::dns;
 use pillarbox_core::imap::types::{
     Bound, Flag, Keyword, ListPattern, MailboxName, Names, NumberSet, ObjectId, SequenceRange, SequenceSet, Tag, utf7,
 };
 use pillarbox_core::mailbox::{self, UidSet};
 use pillarbox_core::message::{base_subject, fold};
 use pillarbox_core::ops::{BUCKETS, Destination, Id};
-use pillarbox_core::{dns, smtp};
+use pillarbox_core::router::NextHop;
 
 use crate::choices::Choices;
 use crate::gauge::{Allowance, linear};
@@ -229,5 +230,8 @@ pub(crate) fn small(input: &[u8]) {
     assert_eq!(fold(&folded), folded, "folding twice changes nothing");
     let base = linear(text.len(), Allowance::of(200, 4096).allocations(8), || base_subject(text));
     assert_eq!(base_subject(&base), base, "a base subject is its own");
-    let _ = text.parse::<smtp::Domain>();
+    if let Ok(hop) = text.parse::<NextHop>() {
+        assert_eq!(hop.to_string().parse().as_ref(), Ok(&hop));
+        assert!(hop.port > 0 && !hop.host.contains(|c: char| c.is_control() || c.is_whitespace()), "{hop:?}");
+    }
 }

@@ -23,22 +23,25 @@ const MACHINES: [(&str, Role); 8] = [
 ];
 
 /// Targets that read the lines that one side says in the dialogues of a machine, each line alone.
-const LINES: [(&str, &str, Role); 5] = [
+const LINES: [(&str, &str, Role); 7] = [
     ("smtp-command", "smtp-server", Role::Client),
     ("pop3-command", "pop3-server", Role::Client),
     ("imap-command", "imap-server", Role::Client),
     ("address", "smtp-server", Role::Client),
     ("smtp-reply", "smtp-client", Role::Server),
+    ("control-request", "control-server", Role::Client),
+    ("dns-name", "smtp-server", Role::Client),
 ];
 
 /// Targets that read all that one side says.
-const STREAMS: [(&str, &str, Role); 6] = [
+const STREAMS: [(&str, &str, Role); 7] = [
     ("imap-reader", "imap-server", Role::Client),
     ("imap-command", "imap-server", Role::Client),
     ("smtp-reply", "smtp-client", Role::Server),
     ("line", "smtp-server", Role::Client),
     ("dot", "smtp-server", Role::Client),
     ("sasl", "smtp-server", Role::Client),
+    ("control-reply", "control-server", Role::Server),
 ];
 
 /// Targets that read the examples of messages.
@@ -56,7 +59,7 @@ pub fn all() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     for (target, machine, side) in LINES {
         for line in dialogue::all(machine).iter().flat_map(|dialogue| says(dialogue, side)) {
             let line = line.strip_suffix(b"\r\n").map(<[u8]>::to_vec).unwrap_or(line);
-            add(target, if target == "address" { between_brackets(&line) } else { line });
+            add(target, if matches!(target, "address" | "dns-name") { between_brackets(&line) } else { line });
         }
     }
     for (target, machine, side) in STREAMS {
@@ -66,6 +69,8 @@ pub fn all() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         for target in MESSAGES {
             add(target, message.clone());
         }
+        let failed = b"alice@amber.example\nb@birch.example\n5.1.1 No such user\nmx.birch.example\n";
+        add("bounce", [&failed[..], &message].concat());
         add("structure-code", crate::message::structure_of(&message).encode().to_vec());
     }
     for target in TARGETS {
@@ -75,6 +80,7 @@ pub fn all() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     }
     dns::seeds().into_iter().for_each(|(target, input)| add(target, input));
     crate::node::seeds().into_iter().for_each(|input| add("node", input));
+    crate::channel::seeds().into_iter().for_each(|input| add("channel", input));
     for plan in 0..64_u8 {
         add("well-made", (0..120).map(|n: u8| n.wrapping_mul(plan).wrapping_add(plan / 3)).collect());
         add("numbers", (0..48).map(|n: u8| n.wrapping_mul(plan | 1).wrapping_add(plan)).collect());

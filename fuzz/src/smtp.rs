@@ -1,6 +1,8 @@
 //! SMTP's commands, replies and addresses.
 
 use bytes::BytesMut;
+use pillarbox_core::ops::Destination;
+use pillarbox_core::router::{NextHop, Place, Route, Routes, verdict};
 use pillarbox_core::smtp::command::{Command, CommandError};
 use pillarbox_core::smtp::{
     Address, Domain, Extensions, MAX_ADDRESS, MAX_LOCAL, Path, Reply, ReplyBounds, ReplyError, ReplyParser,
@@ -119,6 +121,33 @@ pub(crate) fn address(input: &[u8]) {
     let (local, domain) = text.rsplit_once('@').unwrap_or((text, "example.org"));
     if let Ok(address) = Address::new(local, domain) {
         sound(&address);
+        routed(&address);
+    }
+}
+
+/// Where an address belongs does not depend on how its domain is written, and its destination is kept as a text.
+fn routed(address: &Address) {
+    let routes = Routes {
+        hostname: "mx.example.org".into(),
+        domains: vec!["example.org".into(), "b\u{fc}cher.example".into()],
+        routes: vec![
+            Route { domain: "relayed.example".into(), to: NextHop { host: "192.0.2.9".into(), port: 25 } },
+            Route { domain: "xn--4ca.example".into(), to: NextHop { host: "::1".into(), port: 2525 } },
+        ],
+    };
+    let (place, lookup) = (routes.place(address), routes.lookup(address));
+    let destination = routes.destination(address);
+    assert_eq!(Destination::from_key(&destination.key()), destination);
+    assert_eq!(place == Place::Ours, destination == Destination::Local, "{address}");
+    assert!(place == Place::Ours || *lookup == *address, "{address} is looked up as {lookup}");
+    assert_eq!(routes.lookup(&lookup), lookup);
+    if place == Place::Ours {
+        assert_eq!(routes.place(&lookup), Place::Ours, "{address} is looked up as {lookup}");
+    } else {
+        assert!(verdict(false, &place, None).is_err(), "a stranger may relay to {address}");
+    }
+    if let Destination::Route(hop) = destination {
+        assert!(hop.parse::<NextHop>().is_ok_and(|read| read.to_string() == hop), "{hop}");
     }
 }
 

@@ -90,36 +90,36 @@ const SETTINGS: &[&str] = &[
 const BASE: u64 = 4 << 20;
 
 pub(crate) fn smtp_server(input: &[u8]) {
-    session::<SmtpServer>(input, "smtp-server", &[]);
+    run::<SmtpServer>(input, "smtp-server", &[]);
 }
 
 pub(crate) fn smtp_client(input: &[u8]) {
-    session::<SmtpClient>(input, "smtp-client", &[]);
+    run::<SmtpClient>(input, "smtp-client", &[]);
 }
 
 pub(crate) fn pop3_server(input: &[u8]) {
-    session::<Pop3Server>(input, "pop3-server", &[]);
+    run::<Pop3Server>(input, "pop3-server", &[]);
 }
 
 pub(crate) fn pop3_client(input: &[u8]) {
-    session::<Pop3Client>(input, "pop3-client", &[]);
+    run::<Pop3Client>(input, "pop3-client", &[]);
 }
 
 /// One COPY takes a few messages: otherwise a mailbox doubles with every command.
 pub(crate) fn imap_server(input: &[u8]) {
-    session::<ImapServer>(input, "imap-server", &[("copied", "6")]);
+    run::<ImapServer>(input, "imap-server", &[("copied", "6")]);
 }
 
 pub(crate) fn control_server(input: &[u8]) {
-    session::<ControlServer>(input, "control-server", &[]);
+    run::<ControlServer>(input, "control-server", &[]);
 }
 
 pub(crate) fn control_client(input: &[u8]) {
-    session::<ControlClient>(input, "control-client", &[]);
+    run::<ControlClient>(input, "control-client", &[]);
 }
 
 pub(crate) fn dns_stream(input: &[u8]) {
-    session::<DnsStream>(input, "dns-stream", &[]);
+    run::<DnsStream>(input, "dns-stream", &[]);
 }
 
 pub(crate) fn words<S: Subject>() -> &'static [&'static str] {
@@ -144,7 +144,11 @@ fn taken<S: Subject>() -> Rc<[&'static str]> {
     SETTINGS.iter().copied().filter(takes).collect()
 }
 
-fn session<S: Subject>(input: &[u8], machine: &'static str, fixed: &[(&str, &str)]) {
+/// Lives through the script in `input`, with these settings on top of those it chooses.
+///
+/// # Panics
+/// It breaks a law.
+pub fn run<S: Subject>(input: &[u8], machine: &'static str, fixed: &[(&str, &str)]) {
     let (mut settings, events) = script(input, &known::<S>(machine));
     for (key, value) in fixed {
         settings.set(*key, *value);

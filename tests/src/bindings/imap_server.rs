@@ -43,6 +43,7 @@ use pillarbox_core::session::{Answer as _, Close, SecretSpan};
 use pillarbox_core::{LayerInfo, Misuse, Mono, Now, Outbox, Seed, Session, SessionId, Step, Ticket, TlsInfo, Wall};
 use pillarbox_store::{Clock, MemoryStore, Options, PasswordCost};
 
+use crate::oracle::imap_form::responses;
 use crate::subject::{Bounds, Event, Kind, NotAnswered, Role, Settings, Subject};
 
 /// When the clock of every dialogue begins.
@@ -423,7 +424,7 @@ impl Subject for ImapServer {
         if !sent.is_empty() && !sent.starts_with(b"* OK [") && !sent.starts_with(b"* BYE ") {
             return Err("it does not begin with a greeting".to_owned());
         }
-        Ok(())
+        responses(sent)
     }
 
     fn vocabulary() -> &'static [&'static str] {

@@ -7,8 +7,8 @@ use pillarbox_core::message::{Place, Structure, StructureParser, TextReader, Tol
 /// Why nothing could be said of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Differs {
-    /// `mail-parser` gives up: its debug build has an assertion that some multiparts within messages within multiparts do
-    /// not meet.
+    /// `mail-parser` gives up at some multiparts within messages within multiparts: its debug build has an assertion that
+    /// they do not meet, and without it what is left of the message is one that lay within it.
     GivesUp,
     /// We read something else than it does; or it finds no message at all.
     Otherwise(String),
@@ -38,6 +38,18 @@ pub fn the_same_structure(message: &[u8]) -> Result<(), Differs> {
     same(&our_structure(&parser.finish()), &expected)
 }
 
+/// It is a multipart/report to somebody, of three parts (RFC 6522).
+///
+/// # Errors
+/// It is not.
+pub fn is_report(message: &[u8]) -> Result<(), Differs> {
+    let theirs = theirs(message)?;
+    let kind = theirs.content_type().map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or_default()));
+    let to = theirs.to().and_then(Address::first).and_then(|to| to.address()).unwrap_or_default();
+    let parts = theirs.parts[0].sub_parts().map_or(0, <[_]>::len);
+    same(&(kind.as_deref(), to.is_empty(), parts), &(Some("multipart/report"), false, 3))
+}
+
 fn same<T: PartialEq + std::fmt::Debug>(ours: &T, theirs: &T) -> Result<(), Differs> {
     if ours == theirs { Ok(()) } else { Err(Differs::Otherwise(format!("ours: {ours:#?}\ntheirs: {theirs:#?}"))) }
 }
@@ -45,7 +57,9 @@ fn same<T: PartialEq + std::fmt::Debug>(ours: &T, theirs: &T) -> Result<(), Diff
 fn theirs(message: &[u8]) -> Result<Message<'_>, Differs> {
     let parsed = std::panic::catch_unwind(|| MessageParser::default().parse(message));
     let parsed = parsed.map_err(|_| Differs::GivesUp)?;
-    parsed.ok_or_else(|| Differs::Otherwise("no message to mail-parser".into()))
+    let parsed = parsed.ok_or_else(|| Differs::Otherwise("no message to mail-parser".into()))?;
+    let begins = parsed.parts.first().map_or(0, |part| part.offset_header);
+    if begins == 0 { Ok(parsed) } else { Err(Differs::GivesUp) }
 }
 
 /// What theirs says: subjects, names of files and texts, in the order of the message.
