@@ -76,3 +76,7 @@ planted:
 # coverage-guided fuzzing of one target, by libFuzzer on the stable toolchain: `just fuzz imap-command 600`; fuzz/README.md says more
 fuzz target seconds="60" *args:
     fuzz/run {{target}} {{seconds}} {{args}}
+
+# every target in turn, for so many seconds each, and a table of what came of it
+fuzz-all seconds="60":
+    fuzz/run --all {{seconds}}
