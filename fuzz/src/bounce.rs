@@ -17,7 +17,7 @@ use pillarbox_core::{Mono, Now, Seed, Wall};
 use pillarbox_tests::oracle::mail::is_report;
 
 use crate::gauge::{Allowance, Steps, linear};
-use crate::pieces::ways;
+use crate::pieces::{hash, ways};
 
 pub(crate) fn words() -> &'static [&'static str] {
     &[
@@ -57,12 +57,12 @@ pub(crate) fn report(input: &[u8]) {
     let said = if host.is_empty() { Said::ours(reply) } else { Said::by(reply, host) };
     let message = lines.next().unwrap_or_default();
     let allowed = Allowance::of(64, 128 * 1024).allocations(16);
-    let written = linear(input.len(), allowed, || bounce(&from, &to, &said, message));
+    let written = linear(input.len(), allowed, || bounce(&from, &to, &said, message, hash(input)));
     sound(&written, from.is_ascii());
 }
 
-/// The bounce about a message that was refused with these words.
-fn bounce(from: &Address, to: &Address, said: &Said, message: &[u8]) -> Vec<u8> {
+/// The bounce about a message that was refused with these words. Its boundary is nothing that a peer could know.
+fn bounce(from: &Address, to: &Address, said: &Said, message: &[u8], seed: u64) -> Vec<u8> {
     let id = Id { epoch: 1, counter: 1 };
     let destination = Destination::Domain("birch.example".into());
     let row = QueueRow {
@@ -78,7 +78,7 @@ fn bounce(from: &Address, to: &Address, said: &Said, message: &[u8]) -> Vec<u8> 
         received: Wall(0),
         state: RowState { due: Wall(0), expires: Wall(1), attempts: 0, reply: String::new() },
     };
-    let mut desk = Desk { queue: queue(), row, message, bounce: None };
+    let mut desk = Desk { queue: queue(seed), row, message, bounce: None };
     desk.queue.hint(&destination, Wall(0));
     let now = Now { mono: Mono(1), wall: Wall(60_000) };
     let mut steps = Steps::of(0, 0, 100);
@@ -94,9 +94,9 @@ fn bounce(from: &Address, to: &Address, said: &Said, message: &[u8]) -> Vec<u8> 
     desk.bounce.expect("what is refused bounces")
 }
 
-fn queue() -> Queue {
+fn queue(seed: u64) -> Queue {
     let routes = Routes { hostname: "mx.amber.example".into(), domains: vec!["amber.example".into()], routes: vec![] };
-    Queue::new(Arc::new(Config::default()), routes, 0..BUCKETS, &Seed::number(1))
+    Queue::new(Arc::new(Config::default()), routes, 0..BUCKETS, &Seed::number(seed))
 }
 
 /// A store that holds one row.

@@ -45,7 +45,8 @@ struct Wire {
     /// What the far end hears before TLS, and inside.
     plain: Vec<u8>,
     heard: BytesMut,
-    far_fails: bool,
+    /// What the far end says by itself, as a handshake has it: it comes behind what is on the wire.
+    coming: Vec<u8>,
     now: Now,
     piece: usize,
     done: Option<End>,
@@ -71,7 +72,7 @@ impl Wire {
             said: Vec::new(),
             plain: Vec::new(),
             heard: BytesMut::new(),
-            far_fails: false,
+            coming: Vec::new(),
             now: Now::default(),
             piece,
             done: None,
@@ -116,6 +117,10 @@ impl Wire {
             _ => self.far_hears(&[]),
         }
         self.turn();
+        while !self.coming.is_empty() {
+            let coming = std::mem::take(&mut self.coming);
+            self.feed(&coming);
+        }
     }
 
     /// What the far end has to say goes onto the wire; one octet of it may be another.
@@ -174,12 +179,11 @@ impl Wire {
         loop {
             let before = rx.len();
             let state = self.far.decrypt(Wall(0), &mut rx, &mut self.heard, usize::MAX, &mut tx);
-            self.far_fails |= state.is_err();
             if state.is_err() || state == Ok(TlsState::Closed) || rx.len() == before {
                 break;
             }
         }
-        self.rx.extend_from_slice(&tx.copy_to_bytes(tx.len()));
+        self.coming.extend_from_slice(&tx.copy_to_bytes(tx.len()));
     }
 
     /// Whatever the wire did: what is heard inside TLS answers what was said inside, and nothing else.

@@ -212,5 +212,7 @@ impl<S: Subject> Live<S> {
 
 /// An answer that holds more than a machine would ever be given at once: `… * 100000`.
 fn is_excessive(text: &str) -> bool {
-    text.split('*').skip(1).any(|times| times.trim_start().bytes().take_while(u8::is_ascii_digit).count() > 3)
+    text.split('*')
+        .skip(1)
+        .any(|times| times.trim_start().trim_start_matches('+').bytes().take_while(u8::is_ascii_digit).count() > 3)
 }
