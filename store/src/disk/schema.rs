@@ -321,10 +321,11 @@ pub(super) fn open(path: &Path, may_be_new: bool, now: i64) -> Result<(Connectio
         return Err(SchemaError::Empty);
     }
     migrate(&mut conn, now)?;
-    let epoch: i64 =
-        conn.query_row("UPDATE counters SET value = value + 1 WHERE name = 'epoch' RETURNING value", [], |row| {
-            row.get(0)
-        })?;
+    // By a commit of its own: the one that ends a statement which returns rows cannot say that it failed.
+    let tx = conn.transaction()?;
+    tx.execute("UPDATE counters SET value = value + 1 WHERE name = 'epoch'", [])?;
+    let epoch: i64 = tx.query_row("SELECT value FROM counters WHERE name = 'epoch'", [], |row| row.get(0))?;
+    tx.commit()?;
     Ok((conn, epoch.unsigned_abs()))
 }
 
