@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pillarbox_core::ops::{Id, StageId};
 
 use super::checksum::{BLOCK, verify};
+use super::io::Disk;
 use super::segment;
 
 /// Files kept open for reading. Enough for what is being read just now; a large store has thousands of segments.
@@ -50,6 +51,7 @@ pub(super) enum ReadError {
 pub(super) struct Bodies {
     segments: PathBuf,
     files: PathBuf,
+    disk: Arc<dyn Disk>,
     open: Mutex<VecDeque<(Key, Arc<File>)>>,
 }
 
@@ -60,8 +62,8 @@ enum Key {
 }
 
 impl Bodies {
-    pub(super) fn new(dir: &Path) -> Self {
-        Self { segments: dir.join("segments"), files: dir.join("bodies"), open: Mutex::default() }
+    pub(super) fn new(dir: &Path, disk: Arc<dyn Disk>) -> Self {
+        Self { segments: dir.join("segments"), files: dir.join("bodies"), disk, open: Mutex::default() }
     }
 
     /// The folder of the segments.
@@ -157,7 +159,7 @@ impl Bodies {
     fn unlink(&self, key: Key, path: &Path) {
         let mut open = self.lock();
         open.retain(|(known, _)| *known != key);
-        match std::fs::remove_file(path) {
+        match self.disk.remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 // It is found and removed at the next start.
                 tracing::warn!(path = %path.display(), %error, "a dead file cannot be removed");

@@ -20,6 +20,14 @@ pub trait Disk: Send + Sync {
     /// Those of the file system.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
 
+    /// Removes a file. It may come back until the folder is synced.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
     /// Makes the folder's entries durable.
     ///
     /// # Errors

@@ -131,8 +131,8 @@ impl DiskStore {
         let shared = Arc::new(Shared {
             database: recovered.database,
             epoch: recovered.epoch,
+            bodies: Bodies::new(dir, Arc::clone(&disk)),
             disk,
-            bodies: Bodies::new(dir),
             stages: Stages::default(),
             locks: Mutex::default(),
             watches: Mutex::default(),

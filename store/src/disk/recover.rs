@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +18,9 @@ use super::mailbox::graves;
 use super::schema::{self, SchemaError, blob};
 use super::segment::{HEAD, Walk, Writer, path};
 use crate::options::Options;
+
+/// Octets of the database's log that are in memory at a time.
+const LOG_PIECE: usize = 256 << 10;
 
 /// What opening found and mended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,6 +137,7 @@ pub(super) fn open(dir: &Path, options: &Options, disk: &Arc<dyn Disk>) -> Resul
     }
     // SQLite gives its log the mode of the database. Whoever made the folder, passwords are nobody else's.
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&database)?;
+    write_log_again(&database, disk)?;
     let (conn, epoch) = match schema::open(&database, !mail, (options.clock)().0) {
         Err(SchemaError::Empty) => return Err(OpenError::NoDatabase(database)),
         opened => opened?,
@@ -142,8 +146,8 @@ pub(super) fn open(dir: &Path, options: &Options, disk: &Arc<dyn Disk>) -> Resul
 
     let mut report = Recovery::default();
     let mut segments = read_segments(&conn)?;
-    let next = remove_strange_segments(&segments_dir, &segments, &mut report)?;
-    remove_orphans(&conn, &bodies_dir, &mut report)?;
+    let next = remove_strange_segments(&**disk, &segments_dir, &segments, &mut report)?;
+    remove_orphans(&**disk, &conn, &bodies_dir, &mut report)?;
     let mut writer = Writer::new(segments_dir.clone(), Arc::clone(disk), options.segment_size, next);
     check_lengths(&segments_dir, &mut segments, &mut report);
     if let Some((id, last)) = segments.last_key_value()
@@ -194,6 +198,30 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
+/// Writes the database's log again as it is, if there is one, and syncs it.
+///
+/// If it could not be synced the last time, part of it may be in memory alone, and no later sync would write that: the
+/// system takes it for written. What is read from it would be built upon, and gone with the power, and all behind it.
+fn write_log_again(database: &Path, disk: &Arc<dyn Disk>) -> io::Result<()> {
+    let path = database.with_extension("db-wal");
+    let log = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let (mut piece, mut at) = (vec![0; LOG_PIECE], 0);
+    let again = disk.open(&path)?;
+    loop {
+        match log.read_at(&mut piece, at)? {
+            0 if at == 0 => return Ok(()),
+            0 => return again.sync(),
+            read => {
+                again.write_at(&piece[..read], at)?;
+                at += read as u64;
+            }
+        }
+    }
+}
+
 fn read_segments(conn: &Connection) -> rusqlite::Result<BTreeMap<u64, Segment>> {
     let mut statement = conn.prepare("SELECT id, generation, bytes, live FROM segments")?;
     let rows = statement.query_map([], |row| {
@@ -212,6 +240,7 @@ fn read_segments(conn: &Connection) -> rusqlite::Result<BTreeMap<u64, Segment>> 
 
 /// Removes segments that no commit names; returns the next free number.
 fn remove_strange_segments(
+    disk: &dyn Disk,
     folder: &Path,
     known: &BTreeMap<u64, Segment>,
     report: &mut Recovery,
@@ -222,7 +251,7 @@ fn remove_strange_segments(
         let name = file.file_name();
         let id = name.to_str().and_then(|name| u64::from_str_radix(name.strip_suffix(".seg")?, 16).ok());
         let Some(id) = id.filter(|id| !known.contains_key(id)) else { continue };
-        fs::remove_file(file.path())?;
+        disk.remove(&file.path())?;
         report.orphans += 1;
         last = last.max(id);
     }
@@ -230,7 +259,7 @@ fn remove_strange_segments(
 }
 
 /// Removes large bodies that no commit names: stages of a process that is gone.
-fn remove_orphans(conn: &Connection, folder: &Path, report: &mut Recovery) -> Result<(), OpenError> {
+fn remove_orphans(disk: &dyn Disk, conn: &Connection, folder: &Path, report: &mut Recovery) -> Result<(), OpenError> {
     let mut statement = conn.prepare("SELECT 1 FROM blobs WHERE file = ?1")?;
     let mut dead = BTreeSet::new();
     for file in fs::read_dir(folder)? {
@@ -242,7 +271,7 @@ fn remove_orphans(conn: &Connection, folder: &Path, report: &mut Recovery) -> Re
     }
     report.orphans += dead.len();
     for path in dead {
-        fs::remove_file(path)?;
+        disk.remove(&path)?;
     }
     Ok(())
 }

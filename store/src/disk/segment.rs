@@ -178,7 +178,7 @@ impl Writer {
     fn remove_new(&self, begun: &[u64], keep: Option<u64>) {
         for id in begun {
             if Some(*id) != keep {
-                _ = std::fs::remove_file(path(&self.folder, *id));
+                _ = self.disk.remove(&path(&self.folder, *id));
             }
         }
     }

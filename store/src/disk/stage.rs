@@ -151,7 +151,7 @@ fn apply(shared: &Shared, op: StageOp) -> Result<StageReply, StoreError> {
                 return Err(StoreError::Unknown);
             }
             shared.stages.taken(stage);
-            _ = std::fs::remove_file(&state.path);
+            _ = shared.disk.remove(&state.path);
             Ok(StageReply::Dropped)
         }
     }
