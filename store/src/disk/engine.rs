@@ -162,10 +162,13 @@ impl Engine {
             if self.shared.is_stopped() {
                 break Some(StoreError::Stopped);
             }
+            let issued = self.ids.issued;
             match self.attempt(&mut slots, full) {
                 Ok(()) => break None,
                 Err(trouble) => self.roll_back(&trouble),
             }
+            // Nobody was told of these.
+            self.ids.issued = issued;
             match full {
                 false => full = true,
                 // Deletions alone, and still no room: that is what the ballast is for.
