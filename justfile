@@ -37,9 +37,13 @@ durability:
     cargo build
     .ci/durability.py
 
-# thousands of power failures anywhere in a run of the store, SQLite's files included
-powerfail points="2000":
-    POWERFAIL={{points}} cargo test -p pillarbox-store --test powerfail -- --nocapture | grep 'power failures'
+# power failures at every sync and at thousands of moments between, and disks that fail at any step, on the whole store
+powerfail states="5000" seed="1" disks="200":
+    POWERFAIL={{states}} POWERFAIL_DISKS={{disks}} SEED={{seed}} cargo test --profile sim -p pillarbox-store --test powerfail -- --nocapture
+
+# one state of those that failed, once more: the folder that `just powerfail` named
+powerfail-again folder:
+    POWERFAIL_AGAIN={{folder}} cargo test -p pillarbox-store --test powerfail power_fails_anywhere -- --nocapture
 
 # the heavier promises, measured on a release binary: memory, crowds, space that comes back; `--runtime smol` and so on
 acceptance *parts:
