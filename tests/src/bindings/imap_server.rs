@@ -108,6 +108,11 @@ impl Session for Hosted {
         self.idling &= rx.len() == held;
         self.idling |= tx.appended() > said && tx.slices().last().is_some_and(|last| last.ends_with(b"+ idling\r\n"));
         self.unread = rx.len();
+        if let Step::Act(Action::Watch { mailbox }) = &step {
+            self.watched = Some(*mailbox);
+            // What was to be done before is done now, however much more of what the client says is there already.
+            while self.others(now.mono) {}
+        }
         let due = self.due();
         match step {
             Step::Wait(_) if due.is_some_and(|due| due <= now.mono) => Step::More,
@@ -117,7 +122,6 @@ impl Session for Hosted {
             }
             Step::Act(action) => {
                 match &action {
-                    Action::Watch { mailbox } => self.watched = Some(*mailbox),
                     Action::Unwatch { .. } => self.watched = None,
                     Action::Discard => self.account.staged.clear(),
                     _ => {}
@@ -162,10 +166,7 @@ impl Hosted {
                 self.account.staged.clear();
                 Ok(())
             }
-            Action::Watch { mailbox } => {
-                self.watched = Some(mailbox);
-                Ok(())
-            }
+            Action::Watch { .. } => Ok(()),
             Action::Unwatch { .. } => {
                 self.watched = None;
                 Ok(())
