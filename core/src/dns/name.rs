@@ -5,6 +5,7 @@
 //! passes into a header, a log line or a comparison.
 
 use alloc::sync::Arc;
+use core::borrow::Borrow;
 use core::fmt;
 
 use hickory_proto::rr::Name;
@@ -19,6 +20,12 @@ const LONGEST_LABEL: usize = 63;
 /// A valid domain name, lower-case and without a final dot; the root is empty.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct DomainName(Arc<str>);
+
+impl Borrow<str> for DomainName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 impl DomainName {
     /// Reads a name as a user or an envelope writes it; a final dot is allowed.

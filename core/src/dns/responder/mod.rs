@@ -6,7 +6,7 @@
 
 mod zone;
 
-use alloc::vec::Vec;
+use alloc::collections::BTreeMap;
 
 use bytes::Bytes;
 use hickory_proto::op::{Edns, Header, Message, MessageType, OpCode, Query, ResponseCode};
@@ -27,19 +27,15 @@ const ALIASES: usize = 16;
 /// An authoritative server for some zones.
 #[derive(Clone, Debug, Default)]
 pub struct Responder {
-    zones: Vec<Zone>,
+    /// By their apex.
+    zones: BTreeMap<DomainName, Zone>,
 }
 
 impl Responder {
-    /// A server for these zones.
+    /// A server for these zones; of two with one apex, the later one.
     #[must_use]
     pub fn new(zones: impl IntoIterator<Item = Zone>) -> Self {
-        Self { zones: zones.into_iter().collect() }
-    }
-
-    /// The zones, to change what they say.
-    pub fn zones_mut(&mut self) -> &mut Vec<Zone> {
-        &mut self.zones
+        Self { zones: zones.into_iter().map(|zone| (zone.apex().clone(), zone)).collect() }
     }
 
     /// The reply to `query`, which came over TCP or as a datagram. Neither has a length before it here.
@@ -86,15 +82,25 @@ impl Responder {
         reply.to_vec().ok().map(Bytes::from)
     }
 
+    /// The lowest zone that holds this name.
+    fn zone(&self, name: &DomainName) -> Option<&Zone> {
+        let mut apex = name.as_str();
+        loop {
+            if let Some(zone) = self.zones.get(apex) {
+                return Some(zone);
+            }
+            if apex.is_empty() {
+                return None;
+            }
+            apex = apex.split_once('.').map_or("", |(_, above)| above);
+        }
+    }
+
     /// Fills in what the zones say; `None` for silence.
     fn look_up(&self, reply: &mut Message, question: &Query, tcp: bool) -> Option<()> {
-        let zone = |name: &DomainName| {
-            let holds = self.zones.iter().filter(|zone| name.is_within(zone.apex()));
-            holds.max_by_key(|zone| zone.apex().as_str().len())
-        };
         let asked = DomainName::from_wire(&question.name);
         let Some((mut name, mut zone_of)) = asked
-            .and_then(|name| zone(&name).map(|zone| (name, zone)))
+            .and_then(|name| self.zone(&name).map(|zone| (name, zone)))
             .filter(|_| question.query_class == DNSClass::IN)
         else {
             reply.metadata.response_code = ResponseCode::Refused;
@@ -128,7 +134,7 @@ impl Responder {
             let Some((record, target)) = zone_of.alias(&name) else { break };
             reply.add_answer(record);
             // Where the chain leaves our zones the resolver asks on elsewhere.
-            let Some(next) = zone(&target).filter(|_| question.query_type != RecordType::CNAME) else {
+            let Some(next) = self.zone(&target).filter(|_| question.query_type != RecordType::CNAME) else {
                 return Some(());
             };
             (name, zone_of) = (target, next);
