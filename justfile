@@ -84,3 +84,7 @@ fuzz target seconds="60" *args:
 # every target in turn, for so many seconds each, and a table of what came of it
 fuzz-all seconds="60":
     fuzz/run --all {{seconds}}
+
+# a million messages over a thousand domains with everything that can go wrong, and a tenth of it: time, memory, and what a message costs in each
+sim-million *domains:
+    cargo run --profile sim -p pillarbox-sim --example million -- {{domains}}

@@ -54,6 +54,20 @@ impl Clock {
     }
 }
 
+/// How many connections a machine takes at one time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Doors {
+    /// In all.
+    pub(crate) most: usize,
+    /// From one address.
+    pub(crate) most_from_one_address: usize,
+}
+
+impl Doors {
+    /// Everybody may come in.
+    pub(crate) const OPEN: Self = Self { most: usize::MAX, most_from_one_address: usize::MAX };
+}
+
 /// Whether a machine is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Power {
@@ -76,6 +90,8 @@ pub(crate) struct Host {
     pub(crate) power: Power,
     /// Addresses that are unplugged.
     pub(crate) unplugged: BTreeSet<IpAddr>,
+    /// Where those who came to it come from, by node and connection.
+    pub(crate) guests: BTreeMap<(usize, ConnId), IpAddr>,
     /// No node hears what the store hints at.
     pub(crate) deaf: bool,
     /// What large bodies begin with, by stage.
@@ -143,6 +159,7 @@ impl Host {
                     self.filed(number, accept, accepted, ledger);
                 }
                 for (row, attempted) in &settle.rows {
+                    ledger.attempted(number, *row, attempted);
                     if *attempted == Attempted::Finished {
                         self.finished(number, *row, ledger);
                     }

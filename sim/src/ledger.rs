@@ -5,10 +5,13 @@
 //! Each promise that is broken is written down, in words.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use pillarbox_core::ops::AccountId;
+use pillarbox_core::Mono;
+use pillarbox_core::ops::{AccountId, Attempted, RowId};
 
 use crate::letter::{Found, Letter, recognize};
+use crate::meter::Meter;
 
 /// Violations that are written down; a world that is broken breaks everything.
 const VIOLATIONS: usize = 20;
@@ -38,6 +41,8 @@ struct Entry {
     /// How long it is; the rest follows from its number.
     octets: usize,
     outcome: Outcome,
+    /// When it was handed over.
+    at: Mono,
     /// Those who were accepted as its recipients, in their domains' eyes; `None` for an address that nobody has.
     to: Vec<(String, Option<UserId>)>,
     /// Addresses of recipients that it was reported not to have reached.
@@ -99,6 +104,10 @@ pub(crate) struct Ledger {
     heard: BTreeSet<(usize, Letter, String)>,
     violations: Vec<String>,
     counts: Counts,
+    /// The time.
+    pub(crate) now: Mono,
+    /// Who counts what happens when, if anybody does.
+    pub(crate) meter: Option<Box<Meter>>,
 }
 
 impl Ledger {
@@ -140,7 +149,8 @@ impl Ledger {
 
     /// Somebody has written a letter.
     pub(crate) fn wrote(&mut self, letter: Letter, from: UserId, octets: usize) {
-        let entry = Entry { from, octets, outcome: Outcome::Unsent, to: Vec::new(), reported: BTreeSet::new() };
+        let (outcome, at) = (Outcome::Unsent, self.now);
+        let entry = Entry { from, octets, outcome, at, to: Vec::new(), reported: BTreeSet::new() };
         self.letters.insert(letter, entry);
     }
 
@@ -160,8 +170,14 @@ impl Ledger {
             Outcome::Accepted => self.counts.accepted += 1,
             Outcome::Refused => self.counts.refused += 1,
         }
+        if let Some(meter) = &mut self.meter {
+            meter.submitted(self.now, outcome);
+        }
         if let Some(entry) = self.letters.get_mut(&letter) {
             entry.outcome = outcome;
+            if outcome == Outcome::Unsent {
+                entry.at = self.now;
+            }
         }
     }
 
@@ -213,11 +229,19 @@ impl Ledger {
                 copies.delivered += 1;
                 self.counts.delivered += 1;
                 self.counts.doubled += u64::from(copies.delivered > 1);
+                if let (Some(meter), Some(entry)) = (&mut self.meter, self.letters.get(&letter)) {
+                    let took = Duration::from_nanos(self.now.0.saturating_sub(entry.at.0));
+                    let domain = |user: UserId| self.users[user.0].split_once('@').map(|(_, domain)| domain);
+                    meter.delivered(self.now, took, domain(entry.from) == domain(user));
+                }
             }
             Found::Report(letter) => {
                 self.check_report(user, letter);
                 let text = String::from_utf8_lossy(head);
                 for line in text.lines() {
+                    if let (Some(meter), Some(status)) = (&mut self.meter, line.strip_prefix("Status: ")) {
+                        meter.bounced(self.now, status.trim());
+                    }
                     let Some((_, address)) = line.split_once("Final-Recipient: ").and_then(|(_, r)| r.split_once("; "))
                     else {
                         continue;
@@ -237,6 +261,15 @@ impl Ledger {
         }
         if !entry.reported.insert(address.to_owned()) {
             self.violated(format!("{letter:?} is reported twice for {address}"));
+        }
+    }
+
+    /// A machine has written down what became of a row of its queue.
+    pub(crate) fn attempted(&mut self, host: usize, row: RowId, attempted: &Attempted) {
+        let Some(meter) = &mut self.meter else { return };
+        match attempted {
+            Attempted::Finished => meter.finished(host, row),
+            Attempted::Retry { .. } => meter.deferred(self.now, host, row),
         }
     }
 
@@ -291,16 +324,12 @@ impl Ledger {
     /// At rest, with empty queues: each letter that was accepted is where it belongs, or its sender was told.
     pub(crate) fn settle(&mut self) {
         let mut wrong = Vec::new();
-        let has = |letter| {
-            let users = (0..self.users.len()).map(UserId);
-            users.filter_map(|user| Some((user, self.copies.get(&(user, letter))?))).find(|(_, had)| had.delivered > 0)
-        };
-        for (letter, entry) in &self.letters {
-            if entry.outcome == Outcome::Refused
-                && let Some((at, _)) = has(*letter)
-            {
-                wrong.push(format!("{letter:?} was refused, and {} has it", self.address(at)));
+        for ((user, letter), _) in self.copies.iter().filter(|(_, copies)| copies.delivered > 0) {
+            if self.letters.get(letter).is_some_and(|entry| entry.outcome == Outcome::Refused) {
+                wrong.push(format!("{letter:?} was refused, and {} has it", self.address(*user)));
             }
+        }
+        for (letter, entry) in &self.letters {
             if entry.outcome != Outcome::Accepted {
                 continue;
             }

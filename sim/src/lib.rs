@@ -23,6 +23,8 @@
 //! | `ledger` | each promise, and each one that was broken, in words |
 //! | [`run()`] | a plan carried out: first the faults, then the world heals, and everything must come to its end |
 //! | [`shrink()`] | a plan that fails, made smaller until nothing can be left out |
+//! | [`Scenario`], `rhythm`, `meter` | days of mail for many users, drawn as they pass, and what it is like over time |
+//! | [`Settings`] | what an operator may set |
 //! | [`Swarm`] | many seeds, on several threads |
 //!
 //! **Safety**: a letter that was accepted is in the mailbox that it was for, in a queue, or its sender was told that it is
@@ -35,11 +37,15 @@ mod disk;
 mod host;
 mod ledger;
 mod letter;
+mod meter;
 mod names;
 mod overheard;
 mod people;
 mod plan;
+mod rhythm;
 mod run;
+mod scenario;
+mod settings;
 mod shrink;
 mod story;
 mod swarm;
@@ -52,9 +58,12 @@ mod world;
 pub use host::BEGINNING;
 pub use ledger::Counts;
 pub use letter::Letter;
+pub use meter::{Figures, Latency, Point, Said};
 pub use people::Habit;
 pub use plan::{Fault, FaultKind, HOPELESS, HostPlan, LetterPlan, Plan, Size, VisitPlan, domain};
 pub use run::{Outcome, run};
+pub use scenario::{Faults, Progress, Report, Scenario};
+pub use settings::Settings;
 pub use shrink::{Effort, Shrunk, kind, shrink, shrink_by};
 pub use swarm::{Failure, Swarm, Tally};
 pub use trace::Moment;

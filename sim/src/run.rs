@@ -12,24 +12,28 @@ use pillarbox_core::node::Holdings;
 
 use crate::census::census;
 use crate::disk::Health;
-use crate::host::Power;
+use crate::host::{Doors, Power};
 use crate::ledger::Counts;
 use crate::letter::Letter;
 use crate::names::Fog;
 use crate::people::{Habit, Mailer, Popper};
 use crate::plan::{Fault, FaultKind, Item, LetterPlan, Plan, VisitPlan};
+use crate::settings::Settings;
 use crate::story::what;
 use crate::town::{self, Resident};
 use crate::weather::Weather;
 use crate::world::{Step, World};
 
 /// Steps after which a world goes round in circles: in any world, and for each letter in it.
-const STEPS: u64 = 10_000_000;
-const STEPS_A_LETTER: u64 = 10_000;
+pub(crate) const STEPS: u64 = 10_000_000;
+pub(crate) const STEPS_A_LETTER: u64 = 10_000;
 
 /// How long a world may take to come to rest once it is healed: a clock may have been wrong by a day, and what it has
 /// put off until then is tried once more, and reported.
-const REST: Duration = Duration::from_secs(40 * 3600);
+pub(crate) const REST: Duration = Duration::from_secs(40 * 3600);
+
+/// How often somebody looks whether it has.
+pub(crate) const PAUSE: Duration = Duration::from_secs(60);
 
 /// How long sessions may take to end when everybody is gone.
 const FAREWELL: Duration = Duration::from_secs(3600);
@@ -54,10 +58,17 @@ pub struct Outcome {
 /// Carries a plan out. With `told`, the outcome has the lines of what happened.
 #[must_use]
 pub fn run(plan: &Plan, told: bool) -> Outcome {
-    let (mut world, residents) = town::build(plan, told);
-    let panicked =
-        catch_unwind(AssertUnwindSafe(|| Run { world: &mut world, plan, residents: &residents }.run())).err();
-    if let Some(why) = panicked {
+    let (mut world, residents) = town::build(plan, &Settings::brisk(), told);
+    let most_steps = STEPS + STEPS_A_LETTER * plan.letters.len() as u64;
+    let (look, looked) = (&mut |_: &mut World| (), world.now());
+    judged(&mut world, |world| {
+        Run { world, plan, residents: &residents, rest: REST, most_steps, look, looked }.run();
+    })
+}
+
+/// What a world comes to when this is done with it; a panic breaks a promise.
+pub(crate) fn judged(world: &mut World, act: impl FnOnce(&mut World)) -> Outcome {
+    if let Err(why) = catch_unwind(AssertUnwindSafe(|| act(world))) {
         let words = why.downcast_ref::<String>().cloned();
         let words = words.or_else(|| why.downcast_ref::<&str>().map(|words| (*words).to_owned()));
         world.ledger.violated(format!("a panic: {}", words.unwrap_or_default()));
@@ -72,16 +83,30 @@ pub fn run(plan: &Plan, told: bool) -> Outcome {
     }
 }
 
-struct Run<'a> {
-    world: &'a mut World,
-    plan: &'a Plan,
-    residents: &'a [Vec<Resident>],
+/// A plan that is being carried out.
+pub(crate) struct Run<'a> {
+    pub(crate) world: &'a mut World,
+    pub(crate) plan: &'a Plan,
+    pub(crate) residents: &'a [Vec<Resident>],
+    /// How long the world may take to come to rest.
+    pub(crate) rest: Duration,
+    /// Steps after which it goes round in circles.
+    pub(crate) most_steps: u64,
+    /// Looks at the world every [`PAUSE`].
+    pub(crate) look: &'a mut dyn FnMut(&mut World),
+    /// When it looked last.
+    pub(crate) looked: Mono,
 }
 
 impl Run<'_> {
     fn run(&mut self) {
         self.set_out();
         self.until(Mono(1) + self.plan.span);
+        self.finish();
+    }
+
+    /// The world heals, and comes to its end.
+    pub(crate) fn finish(&mut self) {
         self.heal();
         self.rest();
         // What is broken already breaks everything that comes behind it.
@@ -97,7 +122,7 @@ impl Run<'_> {
     }
 
     /// Everything that is planned goes into the agenda.
-    fn set_out(&mut self) {
+    pub(crate) fn set_out(&mut self) {
         let begin = self.world.now();
         for (number, letter) in self.plan.letters.iter().enumerate() {
             self.world.planned(begin + letter.at, Item::Letter(number));
@@ -112,17 +137,27 @@ impl Run<'_> {
     }
 
     /// Lets the world go on until then.
-    fn until(&mut self, end: Mono) {
+    pub(crate) fn until(&mut self, end: Mono) {
         loop {
             match self.world.step(end) {
                 Step::Done => {}
                 Step::Planned(item) => self.item(item),
                 Step::Over => return,
             }
-            if self.world.steps > STEPS + STEPS_A_LETTER * self.plan.letters.len() as u64 {
+            if self.world.steps > self.most_steps {
                 return self.world.ledger.violated("the world does not come to rest".to_owned());
             }
         }
+    }
+
+    /// The same, and somebody looks on.
+    pub(crate) fn until_looking(&mut self, end: Mono) {
+        while self.looked + PAUSE <= end {
+            self.looked = self.looked + PAUSE;
+            self.until(self.looked);
+            (self.look)(self.world);
+        }
+        self.until(end);
     }
 
     fn item(&mut self, item: Item) {
@@ -138,14 +173,14 @@ impl Run<'_> {
         }
     }
 
-    fn write(&mut self, letter: &LetterPlan) {
+    pub(crate) fn write(&mut self, letter: &LetterPlan) {
         let Some(Resident { user, host, .. }) = self.resident(letter.from) else { return };
         let to = letter.to.clone();
         let mailer = Mailer::new(user, host, Letter(letter.number), to, letter.octets, letter.leaves_after);
         self.world.person(user, Box::new(mailer));
     }
 
-    fn visit(&mut self, visit: &VisitPlan) {
+    pub(crate) fn visit(&mut self, visit: &VisitPlan) {
         let Some(Resident { user, host, .. }) = self.resident(visit.user) else { return };
         self.world.person(user, Box::new(Popper::new(user, host, visit.habit, visit.leaves_after)));
     }
@@ -162,11 +197,7 @@ impl Run<'_> {
             FaultKind::PowerCut if begins => world.crash(host, true),
             FaultKind::Kill | FaultKind::PowerCut => world.start(host),
             FaultKind::Partition if begins => world.weather.cut(host, other, now + fault.lasts),
-            FaultKind::Isolation if begins => {
-                for other in (0..world.hosts.len()).filter(|other| *other != host) {
-                    world.weather.cut(host, other, now + fault.lasts);
-                }
-            }
+            FaultKind::Isolation if begins => world.weather.isolate(host, now + fault.lasts),
             FaultKind::Partition | FaultKind::Isolation => {}
             FaultKind::Resets => world.reset(host, None),
             FaultKind::Breaks => world.weather.breaks = degree,
@@ -250,9 +281,9 @@ impl Run<'_> {
 
     /// The queues drain.
     fn rest(&mut self) {
-        let end = self.world.now() + REST;
+        let end = self.world.now() + self.rest;
         while self.world.now() < end && (self.world.queued() > 0 || self.world.busy_people() > 0) {
-            self.until(self.world.now() + Duration::from_secs(60));
+            self.until_looking(self.world.now() + PAUSE);
             if !self.world.ledger.violations().is_empty() {
                 return;
             }
@@ -270,6 +301,8 @@ impl Run<'_> {
 
     /// Everybody looks into his mailbox, which nobody holds; and what he has is what was promised.
     fn look_once_more(&mut self) {
+        // They all come at once.
+        self.world.doors = Doors::OPEN;
         for resident in self.residents.iter().flatten() {
             let popper = Popper::new(resident.user, resident.host, Habit::Looks, None);
             self.world.person(resident.user, Box::new(popper.last()));

@@ -2,20 +2,20 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
 
+use pillarbox_core::dns;
 use pillarbox_core::dns::responder::{Behaviour, Responder, Zone};
-use pillarbox_core::node::{Cleartext, Config, Delivery, Limits, Protocol, Service, TlsMode};
+use pillarbox_core::node::{Cleartext, Config, Delivery, Protocol, Service, TlsMode};
 use pillarbox_core::ops::{AccountId, AccountOp, AccountReply, Resolution, StoreOp, StoreReply};
 use pillarbox_core::router::Routes;
 use pillarbox_core::tls::fake::{FakeClient, FakeServer};
-use pillarbox_core::{dns, queue};
 use pillarbox_store::{MemoryStore, Options, PasswordCost};
 
-use crate::host::Clock;
+use crate::host::{Clock, Doors};
 use crate::ledger::UserId;
 use crate::names::Names;
 use crate::plan::{HostPlan, Plan, domain};
+use crate::settings::Settings;
 use crate::trace::Trace;
 use crate::world::World;
 
@@ -41,9 +41,10 @@ fn addresses(host: usize) -> [Ipv4Addr; 2] {
 }
 
 /// The world of a plan, with everybody in it who lives there.
-pub(crate) fn build(plan: &Plan, told: bool) -> (World, Vec<Vec<Resident>>) {
+pub(crate) fn build(plan: &Plan, settings: &Settings, told: bool) -> (World, Vec<Vec<Resident>>) {
     let names = Names::new(responder(plan, false), responder(plan, true));
     let mut world = World::new(plan.seed, names, Trace::new(told));
+    world.doors = Doors { most: settings.connections, most_from_one_address: settings.connections_per_address };
     world.thieves.insert(IpAddr::from(THIEF));
     world.names_are_good = plan.kinds().iter().all(|kind| !kind.hides_names());
     let mut residents = Vec::new();
@@ -68,7 +69,7 @@ pub(crate) fn build(plan: &Plan, told: bool) -> (World, Vec<Vec<Resident>>) {
                 world.preferred.entry(*address).or_default().push(IpAddr::from(dead(number)));
             }
         }
-        let place = world.machine(&name, here, &config(&name, host), store, clock, host.nodes);
+        let place = world.machine(&name, here, &config(&name, host, settings), store, clock, host.nodes);
         residents.push(
             (0..plan.users)
                 .filter_map(|user| {
@@ -100,11 +101,9 @@ fn dead(host: usize) -> Ipv4Addr {
     Ipv4Addr::new(203, 1, high, low)
 }
 
-fn config(domain: &str, host: &HostPlan) -> Config {
+fn config(domain: &str, host: &HostPlan, settings: &Settings) -> Config {
     let hostname = format!("mx.{domain}");
     let service = |protocol| Service::new(protocol, if host.tls { TlsMode::StartTls } else { TlsMode::None });
-    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-    let limits = queue::Limits { lease: minutes(60), recheck: minutes(15), ..queue::Limits::default() };
     Config {
         hostname: hostname.clone(),
         routes: Routes { hostname, domains: vec![domain.to_owned()], routes: Vec::new() },
@@ -116,23 +115,17 @@ fn config(domain: &str, host: &HostPlan) -> Config {
         ],
         tls: if host.tls { Some(Arc::new(FakeServer)) } else { None },
         cleartext: Cleartext::Always,
-        message_size: 50 * 1024 * 1024,
+        message_size: settings.message_size,
         delivery: Delivery {
             port: 25,
             tls: if host.tls { Some(Arc::new(FakeClient)) } else { None },
-            queue: Arc::new(queue::Config {
-                retry: vec![minutes(1), minutes(5), minutes(15), minutes(30)],
-                expire_after: minutes(4 * 60),
-                limits,
-                ..queue::Config::default()
-            }),
+            queue: Arc::new(settings.queue.clone()),
         },
         dns: dns::Config {
             servers: NAME_SERVERS.map(|address| (address, 53).into()).to_vec(),
             limits: dns::Limits::default(),
         },
-        // Small, so that bodies are staged now and then.
-        limits: Limits { inline_body: 8 * 1024, inline_bodies: 64 * 1024, ..Limits::default() },
+        limits: settings.limits.clone(),
         tap: None,
     }
 }

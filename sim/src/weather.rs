@@ -22,6 +22,8 @@ pub(crate) struct Weather {
     pub(crate) loses: usize,
     /// Paths between two machines that let nothing through, and until when; the smaller number comes first.
     cuts: BTreeMap<(usize, usize), Mono>,
+    /// Machines that reach no other, and until when.
+    alone: BTreeMap<usize, Mono>,
 }
 
 impl Default for Weather {
@@ -33,6 +35,7 @@ impl Default for Weather {
             breaks: 0,
             loses: 0,
             cuts: BTreeMap::new(),
+            alone: BTreeMap::new(),
         }
     }
 }
@@ -41,6 +44,12 @@ impl Weather {
     /// Nothing gets from one to the other before this time.
     pub(crate) fn cut(&mut self, a: usize, b: usize, until: Mono) {
         let end = self.cuts.entry((a.min(b), a.max(b))).or_insert(until);
+        *end = (*end).max(until);
+    }
+
+    /// Nothing gets from this machine to another, or from there to it, before this time.
+    pub(crate) fn isolate(&mut self, host: usize, until: Mono) {
+        let end = self.alone.entry(host).or_insert(until);
         *end = (*end).max(until);
     }
 
@@ -55,7 +64,11 @@ impl Weather {
 
     /// When something that is sent now gets through.
     pub(crate) fn clear_at(&self, a: usize, b: usize, now: Mono) -> Mono {
-        self.cuts.get(&(a.min(b), a.max(b))).copied().unwrap_or(now).max(now)
+        if a == b || self.cuts.is_empty() && self.alone.is_empty() {
+            return now;
+        }
+        let ends = [self.cuts.get(&(a.min(b), a.max(b))), self.alone.get(&a), self.alone.get(&b)];
+        ends.into_iter().flatten().copied().fold(now, Mono::max)
     }
 
     /// One way, this time.

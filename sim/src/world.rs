@@ -20,7 +20,7 @@ use pillarbox_core::{Direction, Mono, Random, Seed};
 use pillarbox_store::MemoryStore;
 
 use crate::disk::{Disk, Ear, Taken, Waiting};
-use crate::host::{Clock, Host, Line, Power, Slot, Tap};
+use crate::host::{Clock, Doors, Host, Line, Power, Slot, Tap};
 use crate::ledger::{Ledger, UserId};
 use crate::names::Names;
 use crate::overheard::{Learnt, Overheard};
@@ -72,7 +72,8 @@ enum Coming {
 struct Entry {
     at: Mono,
     number: u64,
-    what: Coming,
+    /// Boxed, because entries move a lot while they wait.
+    what: Box<Coming>,
 }
 
 impl PartialEq for Entry {
@@ -121,6 +122,8 @@ pub(crate) struct World {
     pub(crate) thieves: BTreeSet<IpAddr>,
     pub(crate) names: Names,
     pub(crate) weather: Weather,
+    /// How many a machine lets in.
+    pub(crate) doors: Doors,
     pub(crate) ledger: Ledger,
     pub(crate) trace: Trace,
     /// Hosts of the same domain that are to be tried before this address.
@@ -150,6 +153,7 @@ impl World {
             thieves: BTreeSet::new(),
             names,
             weather: Weather::default(),
+            doors: Doors::OPEN,
             ledger: Ledger::default(),
             trace,
             preferred: BTreeMap::new(),
@@ -209,6 +213,7 @@ impl World {
             clock,
             power: Power::Off,
             unplugged: BTreeSet::new(),
+            guests: BTreeMap::new(),
             deaf: false,
             stages: BTreeMap::new(),
             rows: BTreeMap::new(),
@@ -233,7 +238,7 @@ impl World {
 
     fn comes(&mut self, at: Mono, what: Coming) {
         self.number += 1;
-        self.agenda.push(Reverse(Entry { at: at.max(self.now), number: self.number, what }));
+        self.agenda.push(Reverse(Entry { at: at.max(self.now), number: self.number, what: Box::new(what) }));
     }
 
     // What happens to machines.
@@ -269,6 +274,7 @@ impl World {
         }
         self.ledger.forgot(host);
         self.hosts[host].stages.clear();
+        self.hosts[host].guests.clear();
     }
 
     /// The server on a machine is started.
@@ -317,8 +323,9 @@ impl World {
         }
         let Some(Reverse(entry)) = self.agenda.pop() else { return Step::Over };
         self.now = entry.at;
+        self.ledger.now = entry.at;
         self.steps += 1;
-        match entry.what {
+        match *entry.what {
             Coming::Planned(what) => return Step::Planned(what),
             Coming::Wake(index) => self.wake(index, false),
             Coming::Nudge(index) => self.wake(index, true),
@@ -514,6 +521,9 @@ impl World {
             self.hear_taps(index);
             self.slots[index].overheard.remove(conn);
         }
+        if let Some(meter) = &mut self.ledger.meter {
+            meter.event(&event);
+        }
         let hosts = &self.hosts;
         if let Some(words) = story::event(&event) {
             self.trace.tell(self.now, || format!("{}: {words}", hosts[host].name));
@@ -630,7 +640,13 @@ impl World {
             .filter(|index| self.slots[*index].node.is_some() && !self.slots[*index].done)
             .min_by_key(|index| (!self.slots[*index].accepting, self.slots[*index].lines.len()))?;
         let node = self.slots[index].node.as_mut()?;
-        let conn = node.accept(Accepted { listener: ListenerId(listener), peer, crowded: false });
+        let guests = &mut self.hosts[host].guests;
+        let from_there = guests.values().filter(|guest| **guest == peer.ip()).count();
+        let crowded = guests.len() >= self.doors.most || from_there >= self.doors.most_from_one_address;
+        let conn = node.accept(Accepted { listener: ListenerId(listener), peer, crowded });
+        if !crowded {
+            self.hosts[host].guests.insert((index, conn), peer.ip());
+        }
         self.dirty.insert(index);
         self.trace.add(&[7, index as u64, conn.0]);
         Some((Plug::Node(index, conn), Some(host)))
@@ -867,6 +883,7 @@ impl World {
 
     fn forget(&mut self, index: usize, conn: ConnId) {
         self.slots[index].lines.remove(&conn);
+        self.hosts[self.slots[index].host].guests.remove(&(index, conn));
     }
 
     // People.
@@ -970,10 +987,10 @@ impl World {
             return;
         }
         let host = self.slots[index].host;
-        self.dialed.insert((host, to.ip()));
         if !self.names_are_good {
             return;
         }
+        self.dialed.insert((host, to.ip()));
         for better in self.preferred.get(&to.ip()).into_iter().flatten() {
             if !self.dialed.contains(&(host, *better)) {
                 self.ledger.violated(format!(
