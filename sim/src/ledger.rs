@@ -5,6 +5,7 @@
 //! Each promise that is broken is written down, in words.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use pillarbox_core::Mono;
@@ -50,7 +51,7 @@ struct Entry {
 }
 
 /// A copy of a letter that somebody has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Copies {
     /// Put into his INBOX.
     delivered: u32,
@@ -58,6 +59,13 @@ struct Copies {
     removed: u32,
     /// Removed by him, who was not told whether.
     perhaps_removed: u32,
+}
+
+impl fmt::Debug for Copies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { delivered, removed, perhaps_removed } = self;
+        write!(f, "{delivered} delivered, {removed} removed, {perhaps_removed} perhaps removed")
+    }
 }
 
 /// What was counted.
@@ -343,6 +351,34 @@ impl Ledger {
             }
         }
         wrong.into_iter().for_each(|how| self.violated(how));
+    }
+
+    /// What became of each letter, in words.
+    pub(crate) fn fates(&self) -> Vec<String> {
+        let fate = |(letter, entry): (&Letter, &Entry)| {
+            let became = |(address, user): &(String, Option<UserId>)| {
+                let copies = user.and_then(|user| self.copies.get(&(user, *letter)));
+                let times = copies.map_or(0, |copies| copies.delivered);
+                let reported = entry.reported.contains(address);
+                match (times, reported) {
+                    (0, false) => format!("{address} has nothing"),
+                    (0, true) => format!("{address} reported"),
+                    (1, false) => format!("{address} delivered"),
+                    (1, true) => format!("{address} delivered and reported"),
+                    (times, _) => format!("{address} delivered {times} times"),
+                }
+            };
+            let to: Vec<_> = entry.to.iter().map(became).collect();
+            let from = self.address(entry.from);
+            let outcome = match entry.outcome {
+                Outcome::Unsent => "never offered",
+                Outcome::Unknown => "never heard what became of it",
+                Outcome::Accepted => "accepted",
+                Outcome::Refused => "refused",
+            };
+            format!("{letter:?} of {from}: {}", [&[outcome.to_owned()], &to[..]].concat().join(", "))
+        };
+        self.letters.iter().map(fate).collect()
     }
 
     fn check_owner(&mut self, user: UserId, letter: Letter) {

@@ -1,5 +1,7 @@
 //! Letters: messages whose every octet follows from their number, so that whoever reads one knows what it must be.
 
+use std::fmt;
+
 use bytes::Bytes;
 use pillarbox_core::{Random, Seed};
 
@@ -7,8 +9,15 @@ use pillarbox_core::{Random, Seed};
 const MARK: &str = "Message-ID: <";
 
 /// The number of a letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Letter(pub u32);
+
+/// As people speak of it.
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "letter {}", self.0)
+    }
+}
 
 impl Letter {
     /// Its octets: about so many, lines ended by CRLF.

@@ -51,8 +51,10 @@ pub struct Outcome {
     pub steps: u64,
     /// Simulated time.
     pub passed: Duration,
-    /// What happened, for a reader, if it was kept.
+    /// What happened, for a reader, if it was to be told.
     pub lines: Vec<String>,
+    /// What became of each letter, likewise.
+    pub fates: Vec<String>,
 }
 
 /// Carries a plan out. With `told`, the outcome has the lines of what happened.
@@ -79,7 +81,8 @@ pub(crate) fn judged(world: &mut World, act: impl FnOnce(&mut World)) -> Outcome
         counts: world.ledger.counts(),
         steps: world.steps,
         passed: Duration::from_nanos(world.now().0),
-        lines: world.trace.lines().to_vec(),
+        lines: world.trace.lines(world.ledger.violations()),
+        fates: if world.trace.is_told() { world.ledger.fates() } else { Vec::new() },
     }
 }
 
@@ -190,7 +193,10 @@ impl Run<'_> {
         let world = &mut *self.world;
         let host = fault.host.min(world.hosts.len() - 1);
         let other = fault.other.min(world.hosts.len() - 1);
-        world.trace.tell(now, || format!("{}: {}", if begins { "it begins" } else { "it ends" }, what(fault)));
+        // What happens to a machine is told by itself.
+        if !matches!(fault.kind, FaultKind::Kill | FaultKind::PowerCut) {
+            world.trace.tell(now, || format!("{} {}", if begins { "begins:" } else { "ends:" }, what(fault)));
+        }
         let degree = if begins { fault.degree } else { 0 };
         match fault.kind {
             FaultKind::Kill if begins => world.crash(host, false),
@@ -263,7 +269,7 @@ impl Run<'_> {
     fn heal(&mut self) {
         let now = self.world.now();
         let world = &mut *self.world;
-        world.trace.tell(now, || "the world heals".to_owned());
+        world.trace.heals(now);
         world.weather.clear();
         world.names.fog = Fog::default();
         for host in 0..world.hosts.len() {

@@ -7,7 +7,7 @@ use pillarbox_core::node::Event;
 
 use crate::letter::{Found, recognize};
 use crate::plan::{Fault, FaultKind, HostPlan, LetterPlan, Plan, VisitPlan};
-use crate::trace::Moment;
+use crate::timeline::Moment;
 
 /// Lines of one breath that are told; what comes behind them is counted.
 const LINES: usize = 12;

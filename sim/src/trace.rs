@@ -3,12 +3,9 @@
 //! Two runs are the same when their traces are: the number is fed with everything that crosses a border of the world, in
 //! its order.
 
-use std::fmt;
-use std::time::Duration;
-
 use pillarbox_core::Mono;
 
-use crate::story::said;
+use crate::timeline::{Key, Side, Talk, Timeline};
 
 /// An odd number with its bits well spread: the golden ratio's.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -17,14 +14,14 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 #[derive(Debug)]
 pub(crate) struct Trace {
     hash: u64,
-    lines: Option<Vec<String>>,
+    timeline: Option<Timeline>,
 }
 
 impl Trace {
     /// An empty one; `told` keeps lines.
     #[must_use]
     pub(crate) fn new(told: bool) -> Self {
-        Self { hash: SPREAD, lines: told.then(Vec::new) }
+        Self { hash: SPREAD, timeline: told.then(Timeline::default) }
     }
 
     /// So far, as a number.
@@ -33,10 +30,16 @@ impl Trace {
         self.hash
     }
 
-    /// The lines, if they were kept.
+    /// Whether there is a reader.
     #[must_use]
-    pub(crate) fn lines(&self) -> &[String] {
-        self.lines.as_deref().unwrap_or_default()
+    pub(crate) fn is_told(&self) -> bool {
+        self.timeline.is_some()
+    }
+
+    /// What happened, in lines, if it was kept: of the end only what `concerns` names.
+    #[must_use]
+    pub(crate) fn lines(&self, concerns: &[String]) -> Vec<String> {
+        self.timeline.as_ref().map(|timeline| timeline.lines(concerns)).unwrap_or_default()
     }
 
     /// Something happened that these numbers stand for.
@@ -57,31 +60,24 @@ impl Trace {
         }
     }
 
-    /// Somebody says something to somebody: a line for each of his.
-    pub(crate) fn tell_said(&mut self, now: Mono, who: impl FnOnce() -> String, bytes: &[u8]) {
-        if let Some(lines) = &mut self.lines {
-            let who = who();
-            lines.extend(said(bytes).iter().map(|line| format!("{} {who} {line}", Moment(now))));
+    /// Somebody says something on a connection.
+    pub(crate) fn says(&mut self, now: Mono, key: Key, talk: impl FnOnce() -> Talk, side: Side, bytes: &[u8]) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.says(now, key, talk, side, bytes);
+        }
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) fn heals(&mut self, now: Mono) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.heals(now);
         }
     }
 
     /// A line for a reader; it is not made when nobody reads.
     pub(crate) fn tell(&mut self, now: Mono, line: impl FnOnce() -> String) {
-        if let Some(lines) = &mut self.lines {
-            lines.push(format!("{} {}", Moment(now), line()));
+        if let Some(timeline) = &mut self.timeline {
+            timeline.happens(now, line());
         }
-    }
-}
-
-/// A moment of the simulated time, as people read it: days, hours, minutes, seconds.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment(pub Mono);
-
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let since = Duration::from_nanos(self.0.0);
-        let seconds = since.as_secs();
-        let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-        write!(f, "{days}d {hours:02}:{minutes:02}:{:02}.{:03}", seconds % 60, since.subsec_millis())
     }
 }

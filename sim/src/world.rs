@@ -27,6 +27,7 @@ use crate::overheard::{Learnt, Overheard};
 use crate::people::{Deed, News, Person};
 use crate::plan::Item;
 use crate::story;
+use crate::timeline::{Side, Talk};
 use crate::trace::Trace;
 use crate::weather::Weather;
 use crate::wire::{Freight, Plug, Way, Wire, WireId};
@@ -102,6 +103,8 @@ struct Device {
     user: UserId,
     person: Box<dyn Person>,
     wire: Option<(WireId, usize)>,
+    /// Where he has knocked last.
+    port: u16,
     /// What he waits for; an older one wakes nobody.
     waits: u64,
 }
@@ -227,7 +230,7 @@ impl World {
     pub(crate) fn person(&mut self, user: UserId, person: Box<dyn Person>) {
         self.number += 1;
         let id = self.number;
-        self.devices.insert(id, Device { user, person, wire: None, waits: 0 });
+        self.devices.insert(id, Device { user, person, wire: None, port: 0, waits: 0 });
         self.news(id, News::Begin);
     }
 
@@ -282,8 +285,11 @@ impl World {
         if self.hosts[host].power == Power::On {
             return;
         }
-        let name = self.hosts[host].name.clone();
-        self.trace.tell(self.now, || format!("{name}: the server starts"));
+        let name = &self.hosts[host].name;
+        // When a world begins, each starts, and need not be told.
+        if self.slots[self.hosts[host].nodes.start].life > 0 {
+            self.trace.tell(self.now, || format!("{name}: the server starts"));
+        }
         self.trace.add(&[2, host as u64]);
         self.hosts[host].power = Power::On;
         self.hosts[host].disk.restart();
@@ -627,7 +633,7 @@ impl World {
         let Some((other, there)) = admitted else { return self.news(person, News::Over) };
         let wire = self.wire([Plug::Person(person), other], [None, there]);
         if let Some(device) = self.devices.get_mut(&person) {
-            device.wire = Some((wire, 0));
+            (device.wire, device.port) = (Some((wire, 0)), port);
         }
     }
 
@@ -739,7 +745,7 @@ impl World {
             }
             (Plug::Person(person), Freight::Bytes(bytes)) => {
                 self.trace.add_bytes(&bytes);
-                self.tell_person(person, "<-", "S:", id, &bytes);
+                self.tell_person(person, Side::Server, id, &bytes);
                 self.refill(id, end);
                 self.news(person, News::Heard(&bytes));
             }
@@ -917,7 +923,7 @@ impl World {
             Deed::Say(bytes) => {
                 if let Some((wire, end)) = device.wire {
                     self.trace.add_bytes(&bytes);
-                    self.tell_person(person, "->", "C:", wire, &bytes);
+                    self.tell_person(person, Side::Client, wire, &bytes);
                     self.send(wire, end, Freight::Bytes(bytes));
                     self.patience(person);
                 }
@@ -945,19 +951,21 @@ impl World {
         let host = self.slots[index].host;
         let mut learnt = Vec::new();
         for (conn, direction, bytes) in self.slots[index].tap.take() {
-            let Some((peer, overheard)) = self.slots[index].overheard.get_mut(&conn) else { continue };
+            let slot = &mut self.slots[index];
+            let key = [1 + index as u64, slot.life, conn.0];
+            let Some((peer, overheard)) = slot.overheard.get_mut(&conn) else { continue };
             let (hosts, by_address) = (&self.hosts, &self.by_address);
-            let names =
-                || (&hosts[host].name, by_address.get(peer).map_or("nobody", |there| hosts[*there].name.as_str()));
+            let talk = || {
+                let server = by_address.get(peer).map_or("nobody", |there| &hosts[*there].name).to_owned();
+                Talk { client: hosts[host].name.clone(), server, port: 25 }
+            };
             match direction {
                 Direction::In => {
-                    let who = || format!("{} <- {} S:", names().0, names().1);
-                    self.trace.tell_said(self.now, who, &bytes);
+                    self.trace.says(self.now, key, talk, Side::Server, &bytes);
                     overheard.server(&bytes, &mut learnt);
                 }
                 Direction::Out => {
-                    let who = || format!("{} -> {} C:", names().0, names().1);
-                    self.trace.tell_said(self.now, who, &bytes);
+                    self.trace.says(self.now, key, talk, Side::Client, &bytes);
                     overheard.client(&bytes, &mut learnt);
                 }
             }
@@ -971,14 +979,16 @@ impl World {
     }
 
     /// What a person and a server say to each other, for whoever reads it.
-    fn tell_person(&mut self, person: u64, arrow: &str, side: &str, wire: WireId, bytes: &[u8]) {
-        let (hosts, devices, wires, ledger) = (&self.hosts, &self.devices, &self.wires, &self.ledger);
-        let who = || {
-            let user = devices.get(&person).map_or("somebody", |device| ledger.address(device.user));
-            let host = wires.get(&wire).and_then(|wire| wire.hosts[1]);
-            format!("{user} {arrow} {} {side}", host.map_or("nobody", |host| hosts[host].name.as_str()))
+    fn tell_person(&mut self, person: u64, side: Side, wire: WireId, bytes: &[u8]) {
+        let (hosts, devices, ledger) = (&self.hosts, &self.devices, &self.ledger);
+        let talk = || {
+            let device = devices.get(&person);
+            let client = device.map_or("somebody", |device| ledger.address(device.user)).to_owned();
+            let host = self.wires.get(&wire).and_then(|wire| wire.hosts[1]);
+            let server = host.map_or("nobody", |host| &hosts[host].name).to_owned();
+            Talk { client, server, port: device.map_or(0, |device| device.port) }
         };
-        self.trace.tell_said(self.now, who, bytes);
+        self.trace.says(self.now, [0, 0, wire.0], talk, side, bytes);
     }
 
     /// An exchanger is tried after those that are preferred to it.
