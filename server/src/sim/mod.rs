@@ -29,6 +29,9 @@ pub(crate) struct Sim {
     /// Threads for many worlds; as many as there are processors unless given
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// Tell all that happens in the one world, with every word that is said on its connections
+    #[arg(long, requires = "seed")]
+    story: bool,
     /// Do not look for the shortest story when a promise is broken
     #[arg(long)]
     no_shrink: bool,
@@ -61,6 +64,17 @@ struct SizeArgs {
     /// For how long people write and things go wrong
     #[arg(long, value_name = "N")]
     hours: Option<u32>,
+}
+
+impl Sim {
+    /// The words that run this world again.
+    fn command(&self, seed: u64) -> String {
+        #[cfg(feature = "planted")]
+        let planted = self.plant.map(|bug| format!(" --plant {bug}")).unwrap_or_default();
+        #[cfg(not(feature = "planted"))]
+        let planted = "";
+        format!("{}{planted}", self.size.command(seed))
+    }
 }
 
 impl SizeArgs {
@@ -121,10 +135,10 @@ pub(crate) fn sim(args: &Sim) -> Result<(), Failure> {
     #[cfg(feature = "planted")]
     pillarbox_core::planted::plant(args.plant);
     match (args.seed, &args.seeds) {
-        (Some(seed), _) => one::one(seed, args.size, !args.no_shrink),
+        (Some(seed), _) => one::one(seed, args),
         (None, Some(seeds)) => {
             let threads = args.threads.or_else(|| thread::available_parallelism().ok());
-            swarm::swarm(seeds, args.size, threads.map_or(1, NonZeroUsize::get))
+            swarm::swarm(seeds, args, threads.map_or(1, NonZeroUsize::get))
         }
         (None, None) => Err(Failure::usage("say which worlds: --seed N for one, --seeds A..B for many")),
     }

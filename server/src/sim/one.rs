@@ -5,7 +5,7 @@ use std::panic;
 
 use pillarbox_sim::{Effort, Outcome, Plan, run, shrink};
 
-use super::SizeArgs;
+use super::Sim;
 use super::progress::Progress;
 use super::words::{duration, faults, number, some};
 use crate::failure::Failure;
@@ -14,36 +14,55 @@ use crate::print;
 /// Lines of a story that are told: its beginning, and its end.
 const TOLD: (usize, usize) = (400, 200);
 
-/// Runs the world of a seed twice; one that fails is made smaller and told, if `story` is wanted.
+/// Runs the world of a seed twice; one that fails is made smaller and told, unless that is not wanted.
 ///
 /// # Errors
 /// When a promise was broken, or the second run was not as the first.
-pub(super) fn one(seed: u64, size: SizeArgs, story: bool) -> Result<(), Failure> {
-    let plan = Plan::draw(seed, &size.size());
+pub(super) fn one(seed: u64, args: &Sim) -> Result<(), Failure> {
+    let plan = Plan::draw(seed, &args.size.size());
     world(&plan)?;
     let clock = Progress::new();
-    let outcome = run(&plan, false);
+    let (outcome, again) = quietly(|| (run(&plan, true), run(&plan, false)));
     let taken = clock.taken();
+    if args.story {
+        print::line("")?;
+        plan.story().iter().try_for_each(|line| print::line(format_args!("  {line}")))?;
+        print::line("")?;
+        outcome.lines.iter().try_for_each(|line| print::line(format_args!("  {line}")))?;
+        print::line("")?;
+    }
+    // Where a promise was broken, its own story comes, and the rest is of no interest.
+    let fates = if args.story || outcome.violations.is_empty() { &outcome.fates[..] } else { &[] };
+    fates.iter().try_for_each(|fate| print::line(format_args!("          {fate}")))?;
     came_to(&outcome)?;
     print::line(format_args!(
-        "it took   {} of virtual time, {} steps, {} of yours",
+        "it took   {} of virtual time, {} steps; {} of yours for both runs",
         duration(outcome.passed),
         number(outcome.steps),
         duration(taken),
     ))?;
-    let again = run(&plan, false);
     for violation in &outcome.violations {
         print::line(format_args!("BROKEN    {violation}"))?;
     }
     if again.trace != outcome.trace {
         print::line(format_args!("BROKEN    the same seed gave another trace: {:016x}", again.trace))?;
     }
-    if story && !outcome.violations.is_empty() {
+    if !args.no_shrink && !outcome.violations.is_empty() {
         tell(&plan)?;
+        print::line(format_args!("To see it again: {}", args.command(seed)))?;
     }
     print::line(format_args!("trace {:016x}", outcome.trace))?;
     print::flush()?;
     if outcome.violations.is_empty() && again.trace == outcome.trace { Ok(()) } else { Err(Failure::silent()) }
+}
+
+/// A world that panics is told as one that fails, and not where it happens.
+fn quietly<T>(work: impl FnOnce() -> T) -> T {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| ()));
+    let result = work();
+    panic::set_hook(hook);
+    result
 }
 
 /// What this world is.
@@ -85,10 +104,7 @@ fn came_to(outcome: &Outcome) -> Result<(), Failure> {
 /// Makes the plan smaller, and tells what is left of it.
 fn tell(plan: &Plan) -> Result<(), Failure> {
     let progress = Progress::new();
-    // A world that panics does so many times now, and its words are among the violations.
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| ()));
-    let shrunk = shrink(plan, Effort::default(), |plan, runs| {
+    let smaller = |plan: &Plan, runs| {
         progress.show(|| {
             format!(
                 "made smaller in {}: {}, {}, {}, {}",
@@ -99,18 +115,21 @@ fn tell(plan: &Plan) -> Result<(), Failure> {
                 some(plan.faults.len(), "fault"),
             )
         });
+    };
+    let told = quietly(|| {
+        let shrunk = shrink(plan, Effort::default(), smaller)?;
+        let told = run(&shrunk.plan, true);
+        Some((shrunk, told))
     });
     progress.done();
-    let told = shrunk.as_ref().map(|shrunk| run(&shrunk.plan, true));
-    panic::set_hook(hook);
-    let (Some(shrunk), Some(told)) = (shrunk, told) else { return Ok(()) };
+    let Some((shrunk, told)) = told else { return Ok(()) };
     print::line("")?;
-    let left = if shrunk.complete { "nothing can be left out" } else { "it may not be the smallest" };
-    print::line(format_args!("The same in short, after {}: {left}.", some(shrunk.runs, "run")))?;
+    let left = if shrunk.complete { "nothing in it can be left out" } else { "a shorter one may exist" };
+    print::line(format_args!("The shortest story, found in {}: {left}.", some(shrunk.runs, "run")))?;
     print::line("")?;
     shrunk.plan.story().iter().try_for_each(|line| print::line(format_args!("  {line}")))?;
     print::line("")?;
-    print::line("What happens:")?;
+    print::line("What happens in it:")?;
     print::line("")?;
     let (first, last) = TOLD;
     let skipped = told.lines.len().saturating_sub(first + last);
@@ -122,7 +141,7 @@ fn tell(plan: &Plan) -> Result<(), Failure> {
         }
     }
     for violation in &told.violations {
-        print::line(format_args!("  BROKEN: {violation}"))?;
+        print::line(format_args!("  BROKEN           {violation}"))?;
     }
     print::line("")
 }

@@ -7,7 +7,7 @@ use pillarbox_sim::{Swarm, Tally};
 
 use super::progress::Progress;
 use super::words::{duration, faults, number, some};
-use super::{Seeds, SizeArgs};
+use super::{Seeds, Sim};
 use crate::failure::Failure;
 use crate::print;
 
@@ -18,8 +18,8 @@ const TOLD: usize = 10;
 ///
 /// # Errors
 /// When a promise was broken in one of them.
-pub(super) fn swarm(seeds: &Seeds, size: SizeArgs, threads: usize) -> Result<(), Failure> {
-    let swarm = Swarm { seeds: seeds.0.clone(), size: size.size(), threads, twice: true, first_only: false };
+pub(super) fn swarm(seeds: &Seeds, args: &Sim, threads: usize) -> Result<(), Failure> {
+    let swarm = Swarm { seeds: seeds.0.clone(), size: args.size.size(), threads, twice: true, first_only: false };
     let all = seeds.0.end - seeds.0.start;
     print::line(format_args!("seeds {seeds}, each of them twice, on {}", some(threads, "thread")))?;
     print::flush()?;
@@ -33,7 +33,7 @@ pub(super) fn swarm(seeds: &Seeds, size: SizeArgs, threads: usize) -> Result<(),
     totals(&tally, progress.taken())?;
     for failure in tally.failures.iter().take(TOLD) {
         print::line("")?;
-        print::line(format_args!("seed {} failed: {}", failure.seed, size.command(failure.seed)))?;
+        print::line(format_args!("seed {} failed: {}", failure.seed, args.command(failure.seed)))?;
         for violation in &failure.violations {
             print::line(format_args!("  {violation}"))?;
         }
