@@ -116,8 +116,8 @@ impl Engine {
 
     /// Runs until the line is closed and empty.
     pub(super) fn run(mut self) {
-        let _last_words = LastWords(Arc::clone(&self.shared));
         let mut line = VecDeque::new();
+        let _last_words = LastWords(Arc::clone(&self.shared));
         let mut more = false;
         let mut busy = Instant::now();
         loop {
@@ -155,6 +155,7 @@ impl Engine {
     /// Makes a group durable and answers it.
     fn commit(&mut self, jobs: Vec<Job>) {
         let mut slots: Vec<Slot> = jobs.into_iter().map(|job| Slot { job, reply: None, tentative: None }).collect();
+        let _last_words = LastWords(Arc::clone(&self.shared));
         let bytes: usize = slots.iter().map(|slot| slot.job.bytes).sum();
         let needed = slots.iter().any(|slot| slot.job.needs_room());
         let mut full = needed && !self.has_room(bytes as u64);
@@ -431,7 +432,7 @@ impl Engine {
 }
 
 /// If the engine panics nobody is left to make changes: the store says so instead of taking more of them. Those that it
-/// has taken are answered as they are dropped.
+/// has taken are answered as they are dropped, which must come behind this.
 struct LastWords(Arc<Shared>);
 
 impl Drop for LastWords {
