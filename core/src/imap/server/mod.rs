@@ -55,8 +55,9 @@
 //! | CHECK, LSUB, RFC822, RFC822.HEADER, RFC822.TEXT (17 to 19) | dropped from it, and answered: a client that asks means it |
 //! | sizes of 63 bits (1) | counted so; a message is smaller than 4 GB by `message_size` |
 //!
-//! What RFC 7162 leaves open: no mailbox is without mod-sequences (NOMODSEQ is never said). A message has one of them, so
-//! a conditional STORE may be refused for a flag that it does not touch (§3.1.12).
+//! What RFC 7162 leaves open: no mailbox is without mod-sequences (NOMODSEQ is never said). A message has one of them, and
+//! what its last change was of is known: a conditional STORE of flags is not refused for another one that has changed,
+//! unless several changes were made since (§3.1.12).
 //!
 //! | UTF-8 in headers (RFC 6855), while a client has enabled neither UTF8=ACCEPT nor IMAP4rev2 | |
 //! |---|---|
