@@ -6,7 +6,7 @@ use pillarbox_core::node::Event;
 use pillarbox_core::session::End;
 use pillarbox_runtime::{GateLimits, Run};
 
-use crate::provider::Opening;
+use crate::provider::{Opening, until};
 use crate::talk::Talk;
 
 const MESSAGE: &[u8] = b"Subject: hello\r\n\r\nHello, world\r\n";
@@ -113,7 +113,12 @@ pub(crate) fn vanished_in_append(run: Run) {
     talk.send(&vec![b'x'; MUCH / 2]);
     talk.vanish();
     amber.heard.hears("broken session", |event| matches!(event, Event::Ended { end: End::Broken, .. }));
-    let mut talk = Talk::reader(amber.imap, "bob");
+    // The place is free when the gate has counted, which is a moment later.
+    let next = until("free place", || {
+        let mut talk = Talk::connect(amber.imap);
+        talk.line().filter(|line| line.starts_with("* OK ")).map(|_| talk)
+    });
+    let mut talk = next.reads("bob");
     assert_eq!(talk.imap("STATUS INBOX (MESSAGES)"), ["* STATUS INBOX (MESSAGES 0)"]);
     drop(talk);
     amber.stop();

@@ -71,9 +71,14 @@ impl Talk {
     pub(crate) fn reader(to: SocketAddr, name: &str) -> Self {
         let mut talk = Self::connect(to);
         talk.reply("* OK [CAPABILITY IMAP4rev2 IMAP4rev1 ");
-        talk.imap(&format!("LOGIN {name} {name}"));
-        talk.imap("SELECT INBOX");
-        talk
+        talk.reads(name)
+    }
+
+    /// The same on a connection that has been greeted.
+    pub(crate) fn reads(mut self, name: &str) -> Self {
+        self.imap(&format!("LOGIN {name} {name}"));
+        self.imap("SELECT INBOX");
+        self
     }
 
     /// A command that succeeds, and the lines of its answer before the tagged one. Literals are among them as they come.
