@@ -11,6 +11,9 @@ use super::words::{duration, faults, number, some};
 use crate::failure::Failure;
 use crate::print;
 
+/// Broken promises that are told; one mistake breaks many.
+const BROKEN: usize = 5;
+
 /// Lines of a story that are told: its beginning, and its end.
 const TOLD: (usize, usize) = (400, 200);
 
@@ -41,8 +44,11 @@ pub(super) fn one(seed: u64, args: &Sim) -> Result<(), Failure> {
         number(outcome.steps),
         duration(taken),
     ))?;
-    for violation in &outcome.violations {
+    for violation in outcome.violations.iter().take(BROKEN) {
         print::line(format_args!("BROKEN    {violation}"))?;
+    }
+    if outcome.violations.len() > BROKEN {
+        print::line(format_args!("          and {} more", outcome.violations.len() - BROKEN))?;
     }
     if again.trace != outcome.trace {
         print::line(format_args!("BROKEN    the same seed gave another trace: {:016x}", again.trace))?;

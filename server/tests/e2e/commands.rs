@@ -10,6 +10,20 @@ on_every_runtime! {
 }
 
 #[test]
+fn a_simulated_world_is_the_same_each_time() {
+    let args = ["sim", "--seed", "7", "--hosts", "3", "--letters", "5", "--visits", "3", "--faults", "3", "--story"];
+    let said = pillarbox(&args);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("letter 4 of ") && said.out.contains("C: EHLO "), "{said:?}");
+    let trace = |out: &str| out.lines().last().filter(|line| line.starts_with("trace ")).map(str::to_owned).unwrap();
+    assert_eq!(trace(&pillarbox(&args[..args.len() - 1]).out), trace(&said.out), "told or not");
+    let many = pillarbox(&["sim", "--seeds", "7..9", "--hosts", "3", "--letters", "5", "--faults", "3"]);
+    assert_eq!(many.code, Some(0), "{many:?}");
+    assert!(many.out.contains("worlds    2 ") && many.out.contains("virtual days"), "{many:?}");
+    assert_eq!(pillarbox(&["sim"]).code, Some(2));
+}
+
+#[test]
 fn quickstart_makes_all_that_serve_needs() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("deep/mail");
