@@ -1,7 +1,10 @@
 //! `sim`: a mail internet in one thread and in virtual time, drawn from a seed, and judged.
 
+mod chart;
 mod one;
 mod progress;
+mod report;
+mod scenario;
 mod swarm;
 mod words;
 
@@ -15,12 +18,13 @@ use std::time::Duration;
 use clap::Args;
 use pillarbox_sim::Size;
 
+use self::scenario::{ScenarioArgs, Wrong};
 use crate::failure::Failure;
 
 /// `sim`'s arguments.
 #[derive(Args)]
 pub(crate) struct Sim {
-    /// One world: run it twice, and tell what happened in it
+    /// One world: run it twice, and tell what happened in it; with --domains, what is drawn from
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Many worlds: those of the seeds A to B (without B), or the first N
@@ -41,28 +45,30 @@ pub(crate) struct Sim {
     plant: Option<pillarbox_core::planted::Bug>,
     #[command(flatten)]
     size: SizeArgs,
+    #[command(flatten)]
+    scenario: ScenarioArgs,
 }
 
 /// How large a world is, where it is not as usual.
 #[derive(Args, Clone, Copy)]
 struct SizeArgs {
     /// Machines, each with a domain
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "domains")]
     hosts: Option<usize>,
-    /// Users of each domain
+    /// Users of each domain; with --domains, of all together
     #[arg(long, value_name = "N")]
     users: Option<usize>,
     /// Letters that are written
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "domains")]
     letters: Option<usize>,
     /// Visits of users to their mailboxes
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "domains")]
     visits: Option<usize>,
-    /// Things that go wrong
+    /// Things that go wrong; with --domains none, light or heavy
     #[arg(long, value_name = "N")]
-    faults: Option<usize>,
+    faults: Option<Wrong>,
     /// For how long people write and things go wrong
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "domains")]
     hours: Option<u32>,
 }
 
@@ -85,8 +91,16 @@ impl SizeArgs {
             users: self.users.unwrap_or(usual.users),
             letters: self.letters.unwrap_or(usual.letters),
             visits: self.visits.unwrap_or(usual.visits),
-            faults: self.faults.unwrap_or(usual.faults),
+            faults: self.things().unwrap_or(usual.faults),
             span: self.hours.map_or(usual.span, |hours| Duration::from_secs(3600 * u64::from(hours))),
+        }
+    }
+
+    /// Things that go wrong, if they are numbered.
+    fn things(self) -> Option<usize> {
+        match self.faults? {
+            Wrong::Things(things) => Some(things),
+            Wrong::Much(_) => None,
         }
     }
 
@@ -97,7 +111,7 @@ impl SizeArgs {
             ("users", self.users),
             ("letters", self.letters),
             ("visits", self.visits),
-            ("faults", self.faults),
+            ("faults", self.things()),
             ("hours", self.hours.map(|hours| hours as usize)),
         ];
         let given = words.iter().filter_map(|(word, value)| Some(format!(" --{word} {}", (*value)?)));
@@ -134,13 +148,21 @@ impl fmt::Display for Seeds {
 pub(crate) fn sim(args: &Sim) -> Result<(), Failure> {
     #[cfg(feature = "planted")]
     pillarbox_core::planted::plant(args.plant);
+    if args.scenario.is_wanted() {
+        return scenario::play(&args.scenario, args.seed.unwrap_or(1), args.size.users, args.size.faults);
+    }
+    if let Some(Wrong::Much(_)) = args.size.faults {
+        return Err(Failure::usage("without --domains, --faults is the number of things that go wrong"));
+    }
     match (args.seed, &args.seeds) {
         (Some(seed), _) => one::one(seed, args),
         (None, Some(seeds)) => {
             let threads = args.threads.or_else(|| thread::available_parallelism().ok());
             swarm::swarm(seeds, args, threads.map_or(1, NonZeroUsize::get))
         }
-        (None, None) => Err(Failure::usage("say which worlds: --seed N for one, --seeds A..B for many")),
+        (None, None) => Err(Failure::usage(
+            "say which worlds: --seed N for one, --seeds A..B for many, --domains N for days of mail",
+        )),
     }
 }
 
