@@ -75,6 +75,7 @@
 //! | [`dns`], [`router`], [`queue`] | where mail goes, and when |
 //! | [`ops`] | what a node asks of a store, as plain data |
 //! | [`control`] | what the command line asks of a running server |
+//! | [`marks`], [`planted`] | what tests of the machines want to know, and what tests of these tests put wrong |
 //! | [`node`] | all of it as one machine: the only place where protocols meet the store |
 
 #![no_std]
@@ -90,6 +91,7 @@ pub mod imap;
 pub mod limits;
 pub mod line;
 pub mod mailbox;
+pub mod marks;
 pub mod message;
 #[cfg(feature = "dns")]
 pub mod node;

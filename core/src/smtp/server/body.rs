@@ -8,6 +8,7 @@ use super::machine::{Asked, Chunk, Server, State};
 use super::{replies, trace};
 use crate::line::Strict;
 use crate::line::dot::{Piece, Unstuff};
+use crate::mark;
 use crate::message::{HeaderFault, HeaderScanner};
 use crate::outbox::Outbox;
 use crate::pace::Pace;
@@ -188,11 +189,14 @@ impl Server {
         let room = usize::try_from(self.config.message_size - transaction.size).unwrap_or(usize::MAX);
         let mut fault = None;
         if bytes.len() > room {
-            fault = Some(replies::TOO_BIG);
+            fault = Some(mark!(SmtpMessageTooBig, replies::TOO_BIG));
             bytes.truncate(room);
         }
         if let Err((good, why)) = self.body.header.feed(&bytes) {
-            fault = Some(if why == HeaderFault::Loop { replies::LOOP } else { replies::HEADER_TOO_BIG });
+            fault = Some(match why {
+                HeaderFault::Loop => mark!(SmtpLoop, replies::LOOP),
+                HeaderFault::TooLong => mark!(SmtpHeaderTooBig, replies::HEADER_TOO_BIG),
+            });
             bytes.truncate(good);
         }
         transaction.size += bytes.len() as u64;
@@ -211,12 +215,13 @@ impl Server {
     fn window_is_full(&self) -> Option<Step<Action>> {
         let until = self.chunk_deadline()?;
         let full = self.chunks.len() >= self.config.limits.session.window.max(1);
-        full.then_some(Step::Wait(Wait { read: false, until: Some(until), on: WaitingOn::Answer }))
+        full.then(|| mark!(SmtpWindowFull, Step::Wait(Wait { read: false, until: Some(until), on: WaitingOn::Answer })))
     }
 
     /// There is nothing to read in the middle of a message.
     fn starve(&mut self, now: Now, tx: &mut Outbox) -> Option<Step<Action>> {
         if self.eof {
+            mark!(SmtpEofInMessage);
             return self.end(End::Eof);
         }
         let limits = &self.config.limits;
@@ -242,6 +247,7 @@ impl Server {
 
     /// Says the refusal without waiting for the message's end any longer, and hangs up.
     fn give_up(&mut self, tx: &mut Outbox) -> Option<Step<Action>> {
+        mark!(SmtpOverrun);
         let doomed = match &mut self.state {
             State::Chunk(chunk) => chunk.doomed.take(),
             _ => None,

@@ -12,6 +12,7 @@ use super::body::Body;
 use super::machine::{Asked, Chunk, Server, Slot, State};
 use super::replies;
 use crate::line::Scan;
+use crate::mark;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::sasl::{Exchange, Failure, Mechanism, Turn};
@@ -67,17 +68,26 @@ impl Server {
     pub(super) fn bad_line(&mut self, scan: Scan) {
         if !self.speaks_smtp && scan != Scan::Bad(crate::line::Fault::BareLf) {
             // The first thing it says is binary, or endless: a TLS handshake, a scanner.
+            mark!(SmtpNotSmtp);
             self.slot(replies::NOT_SMTP);
             self.ending = Some(End::Refused);
             return;
         }
         self.bad(match scan {
-            Scan::Bad(fault) => replies::bad_line(fault),
-            Scan::TooLong | Scan::Whole(_) => replies::LINE_TOO_LONG,
+            Scan::Bad(fault) => mark!(SmtpBadLine, replies::bad_line(fault)),
+            Scan::TooLong | Scan::Whole(_) => mark!(SmtpLineTooLong, replies::LINE_TOO_LONG),
         });
     }
 
     fn bad_command(&mut self, error: CommandError) {
+        match error {
+            CommandError::WrongProtocol => mark!(SmtpWrongProtocol),
+            CommandError::Unknown | CommandError::NotImplemented | CommandError::NotUtf8 => mark!(SmtpUnknownCommand),
+            CommandError::Syntax(_) | CommandError::Name | CommandError::Parameter(_) => mark!(SmtpSyntax),
+            CommandError::ReversePath(_) | CommandError::ForwardPath(_) => mark!(SmtpBadAddress),
+            CommandError::UnknownParameter => mark!(SmtpUnknownParameter),
+            CommandError::ChunkSize => mark!(SmtpBadChunkSize),
+        }
         let fatal = match error {
             CommandError::WrongProtocol | CommandError::ChunkSize => true,
             CommandError::NotUtf8 => !self.speaks_smtp,
@@ -94,6 +104,7 @@ impl Server {
         self.bad_commands += 1;
         let over = self.bad_commands >= self.config.limits.session.bad_commands && self.ending.is_none();
         if over {
+            mark!(SmtpTooManyBad);
             self.ending = Some(End::Refused);
         }
         self.slot(if over { replies::TOO_MANY_BAD } else { reply });
@@ -153,11 +164,12 @@ impl Server {
             Some(replies::TLS_AFTER_AUTH)
         } else if !alone {
             // Somebody on the way put it there, for us to take as said under TLS (CVE-2011-0411).
-            Some(replies::STARTTLS_NOT_ALONE)
+            Some(mark!(SmtpTlsNotAlone, replies::STARTTLS_NOT_ALONE))
         } else {
             None
         };
         if let Some(reply) = refused {
+            mark!(SmtpTlsRefused);
             return self.bad(reply);
         }
         self.say(replies::READY_FOR_TLS, tx);
@@ -177,15 +189,16 @@ impl Server {
             None
         };
         if let Some(reply) = refused {
+            mark!(SmtpAuthRefused);
             self.bad(reply);
             return None;
         }
         let Some(mechanism) = Mechanism::named(mechanism) else {
-            self.bad(replies::NO_MECHANISM);
+            self.bad(mark!(SmtpAuthMechanism, replies::NO_MECHANISM));
             return None;
         };
         if !self.may_authenticate() {
-            self.bad(replies::TLS_REQUIRED);
+            self.bad(mark!(SmtpAuthNeedsTls, replies::TLS_REQUIRED));
             return None;
         }
         match Exchange::begin(mechanism, initial) {
@@ -222,11 +235,11 @@ impl Server {
                 self.auth_turn(turn, exchange, now, tx)
             }
             Scan::Bad(fault) => {
-                self.bad(replies::bad_line(fault));
+                self.bad(mark!(SmtpBadLine, replies::bad_line(fault)));
                 None
             }
             Scan::TooLong => {
-                self.bad(replies::AUTH_LINE_TOO_LONG);
+                self.bad(mark!(SmtpAuthLineTooLong, replies::AUTH_LINE_TOO_LONG));
                 None
             }
         }
@@ -263,35 +276,35 @@ impl Server {
 
     fn auth_failed(&mut self, failure: Failure) {
         match failure {
-            Failure::Cancelled => self.slot(replies::AUTH_CANCELLED),
-            Failure::Base64 | Failure::Malformed => self.bad(replies::AUTH_MALFORMED),
+            Failure::Cancelled => self.slot(mark!(SmtpAuthCancelled, replies::AUTH_CANCELLED)),
+            Failure::Base64 | Failure::Malformed => self.bad(mark!(SmtpAuthMalformed, replies::AUTH_MALFORMED)),
         }
     }
 
     fn mail(&mut self, path: Path, parameters: MailParameters) {
         let limits = &self.config.limits;
         if self.client.helo.is_empty() {
-            return self.bad(replies::EHLO_FIRST);
+            return self.bad(mark!(SmtpOutOfOrder, replies::EHLO_FIRST));
         }
         if self.config.service == Service::Submission && self.client.authenticated.is_none() {
-            return self.bad(replies::AUTH_REQUIRED);
+            return self.bad(mark!(SmtpAuthRequired, replies::AUTH_REQUIRED));
         }
         if self.transaction.is_some() {
-            return self.bad(replies::NESTED_MAIL);
+            return self.bad(mark!(SmtpOutOfOrder, replies::NESTED_MAIL));
         }
         if self.transactions >= limits.transactions {
             self.ending = Some(End::Refused);
-            return self.slot(replies::TOO_MANY_MESSAGES);
+            return self.slot(mark!(SmtpTooManyMessages, replies::TOO_MANY_MESSAGES));
         }
         if parameters.size.is_some_and(|size| size > self.config.message_size) {
-            return self.slot(replies::TOO_BIG);
+            return self.slot(mark!(SmtpSizeDeclaredTooBig, replies::TOO_BIG));
         }
         let reverse_path = match path {
             Path::Mailbox(address) => Some(address),
             Path::Null | Path::Postmaster => None,
         };
         if !parameters.smtputf8 && reverse_path.as_ref().is_some_and(|address| !address.is_ascii()) {
-            return self.slot(replies::REVERSE_NOT_ASCII);
+            return self.slot(mark!(SmtpNotAscii, replies::REVERSE_NOT_ASCII));
         }
         self.transactions += 1;
         self.body = Body::new(limits);
@@ -310,16 +323,16 @@ impl Server {
 
     fn rcpt(&mut self, path: Path, now: Now) -> Option<Step<Action>> {
         let Some(transaction) = &self.transaction else {
-            self.bad(replies::MAIL_FIRST);
+            self.bad(mark!(SmtpOutOfOrder, replies::MAIL_FIRST));
             return None;
         };
         if self.body.chunked {
-            self.bad(replies::BDAT_BEGUN);
+            self.bad(mark!(SmtpOutOfOrder, replies::BDAT_BEGUN));
             return None;
         }
         let waiting = self.slots.iter().filter(|slot| !matches!(slot, Slot::Said(_))).count();
         if transaction.recipients.len() + waiting >= self.config.limits.recipients {
-            self.slot(replies::TOO_MANY_RECIPIENTS);
+            self.slot(mark!(SmtpTooManyRecipients, replies::TOO_MANY_RECIPIENTS));
             return None;
         }
         let recipient = match path {
@@ -327,7 +340,7 @@ impl Server {
             Path::Null | Path::Postmaster => Address::postmaster(&self.config.hostname),
         };
         if !transaction.smtputf8 && !recipient.is_ascii() {
-            self.slot(replies::FORWARD_NOT_ASCII);
+            self.slot(mark!(SmtpNotAscii, replies::FORWARD_NOT_ASCII));
             return None;
         }
         let (id, reverse_path) = (transaction.id, transaction.reverse_path.clone());
@@ -338,13 +351,13 @@ impl Server {
 
     fn begin_data(&mut self, tx: &mut Outbox) {
         let Some(transaction) = &self.transaction else {
-            return self.bad(replies::MAIL_FIRST);
+            return self.bad(mark!(SmtpOutOfOrder, replies::MAIL_FIRST));
         };
         if self.body.chunked {
-            return self.bad(replies::BDAT_BEGUN);
+            return self.bad(mark!(SmtpOutOfOrder, replies::BDAT_BEGUN));
         }
         if transaction.recipients.is_empty() {
-            return self.slot(replies::NO_RECIPIENTS);
+            return self.slot(mark!(SmtpNoRecipients, replies::NO_RECIPIENTS));
         }
         tx.put(b"354 Start mail input; end with <CRLF>.<CRLF>\r\n");
         self.state = State::Data;
@@ -353,12 +366,17 @@ impl Server {
     /// The octets come whatever we think of them (RFC 3030 §2); so a refusal is said once they are read.
     fn begin_chunk(&mut self, size: u64, last: bool) {
         let doomed = match &self.transaction {
-            None => Some(replies::MAIL_FIRST),
-            Some(transaction) if transaction.recipients.is_empty() => Some(replies::NO_RECIPIENTS),
-            Some(transaction) if size > self.config.message_size - transaction.size => Some(replies::TOO_BIG),
+            None => Some(mark!(SmtpOutOfOrder, replies::MAIL_FIRST)),
+            Some(transaction) if transaction.recipients.is_empty() => {
+                Some(mark!(SmtpNoRecipients, replies::NO_RECIPIENTS))
+            }
+            Some(transaction) if size > self.config.message_size - transaction.size => {
+                Some(mark!(SmtpChunkTooBig, replies::TOO_BIG))
+            }
             Some(_) => None,
         };
         if doomed.is_some() && self.body.chunked {
+            mark!(SmtpChunkDoomed);
             // Whatever was begun cannot be completed any more.
             self.abort();
         }

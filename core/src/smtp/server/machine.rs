@@ -17,6 +17,7 @@ use super::action::{
 use super::body::Body;
 use super::replies;
 use crate::line::{LineReader, Scan};
+use crate::mark;
 use crate::outbox::Outbox;
 use crate::sasl::Exchange;
 use crate::session::{Answer, Close, Direction, End, Layer, LayerInfo, SecretSpan, Session, Step, Wait, WaitingOn};
@@ -183,7 +184,7 @@ impl Server {
         self.since = now.mono;
         self.state = State::Command;
         if self.shutdown {
-            return self.hang_up(replies::TURNED_AWAY, End::Shutdown, tx);
+            return self.hang_up(mark!(SmtpTurnedAway, replies::TURNED_AWAY), End::Shutdown, tx);
         }
         for part in ["220 ", &self.config.hostname, " ESMTP Pillarbox\r\n"] {
             tx.put(part.as_bytes());
@@ -203,6 +204,9 @@ impl Server {
         // The recipients before it are still being asked about: only another RCPT may overtake the answers.
         let until = asked.at + self.config.limits.session.answer_timeout;
         let full = self.slots.len() >= self.config.limits.questions.max(1);
+        if full {
+            mark!(SmtpQuestionsFull);
+        }
         if full || tx.is_full() || self.ending.is_some() || self.shutdown {
             return Some(wait_for_answer(until, false));
         }
@@ -218,10 +222,10 @@ impl Server {
             return self.end(end);
         }
         if self.shutdown {
-            return self.hang_up(replies::SHUTDOWN, End::Shutdown, tx);
+            return self.hang_up(mark!(SmtpShutdown, replies::SHUTDOWN), End::Shutdown, tx);
         }
         if self.productive_until() <= now.mono {
-            return self.hang_up(replies::IDLE, End::Timeout, tx);
+            return self.hang_up(mark!(SmtpUnproductive, replies::IDLE), End::Timeout, tx);
         }
         if tx.is_full() {
             return self.wait_for_room(now, tx);
@@ -348,7 +352,10 @@ impl Server {
     pub(super) fn wait_for_peer(&mut self, now: Now, timeout: Duration, tx: &mut Outbox) -> Option<Step<Action>> {
         match self.wait(WaitingOn::Peer, now, timeout) {
             Some(wait) => Some(Step::Wait(wait)),
-            None => self.hang_up(replies::IDLE, End::Timeout, tx),
+            None if matches!(self.state, State::Data | State::Chunk(_)) => {
+                self.hang_up(mark!(SmtpDataTooSlow, replies::IDLE), End::Timeout, tx)
+            }
+            None => self.hang_up(mark!(SmtpIdle, replies::IDLE), End::Timeout, tx),
         }
     }
 
@@ -356,13 +363,14 @@ impl Server {
     fn wait_for_room(&mut self, now: Now, tx: &mut Outbox) -> Option<Step<Action>> {
         match self.wait(WaitingOn::Flush, now, self.config.limits.data_timeout) {
             Some(wait) => Some(Step::Wait(wait)),
-            None => self.hang_up(replies::IDLE, End::Timeout, tx),
+            None => self.hang_up(mark!(SmtpDeafClient, replies::IDLE), End::Timeout, tx),
         }
     }
 
     /// The go-ahead to TLS is given: nothing can be said in between.
     fn await_upgrade(&mut self, now: Now, rx: &BytesMut) -> Option<Step<Action>> {
         if !rx.is_empty() {
+            mark!(SmtpTlsInjected);
             // It came in the clear, behind the go-ahead, and cannot be answered any more.
             return self.end(End::Refused);
         }
@@ -411,18 +419,20 @@ impl Server {
             if let Slot::Asked(asked, _) = slot
                 && asked.at + limits.answer_timeout <= now
             {
-                *slot = Slot::Said(replies::HOST_SILENT);
+                *slot = Slot::Said(mark!(SmtpRecipientUnanswered, replies::HOST_SILENT));
             }
         }
         match &self.state {
             State::Authenticating { asked, .. } if asked.at + limits.answer_timeout <= now => {
                 self.state = State::Command;
-                self.slot(replies::AUTH_UNAVAILABLE);
+                self.slot(mark!(SmtpAuthUnanswered, replies::AUTH_UNAVAILABLE));
             }
             State::Committing { asked } if asked.at + limits.commit_timeout <= now => {
+                mark!(SmtpUnconfirmed);
                 self.end(End::Unconfirmed);
             }
             _ if self.chunk_deadline().is_some_and(|deadline| deadline <= now) => {
+                mark!(SmtpUnconfirmed);
                 self.end(End::Unconfirmed);
             }
             _ => {}
@@ -454,6 +464,7 @@ impl Session for Server {
             Close::Error | Close::Layer if matches!(self.state, State::Done(_)) => {}
             // A commit that is under way goes on without us.
             Close::Error | Close::Layer => {
+                mark!(SmtpBroken);
                 self.end(End::Broken);
             }
         }
@@ -485,7 +496,7 @@ impl Answer<RecipientAnswer> for Server {
         };
         *slot = match answer {
             RecipientAnswer::Accepted => Slot::Accepted(recipient),
-            RecipientAnswer::Refused(reply) => Slot::Said(replies::refusal(reply)),
+            RecipientAnswer::Refused(reply) => Slot::Said(mark!(SmtpRecipientRefused, replies::refusal(reply))),
         };
         Ok(())
     }
@@ -509,9 +520,12 @@ impl Answer<AuthenticateAnswer> for Server {
                 self.failed_logins += 1;
                 let over = self.failed_logins >= self.config.limits.session.failed_logins;
                 self.ending = over.then_some(End::Refused);
-                self.slot(if over { replies::TOO_MANY_LOGINS } else { replies::BAD_CREDENTIALS });
+                self.slot(match over {
+                    true => mark!(SmtpTooManyLogins, replies::TOO_MANY_LOGINS),
+                    false => mark!(SmtpBadCredentials, replies::BAD_CREDENTIALS),
+                });
             }
-            AuthenticateAnswer::Unavailable => self.slot(replies::AUTH_UNAVAILABLE),
+            AuthenticateAnswer::Unavailable => self.slot(mark!(SmtpAuthUnavailable, replies::AUTH_UNAVAILABLE)),
         }
         Ok(())
     }
@@ -523,7 +537,7 @@ impl Answer<ChunkAnswer> for Server {
         let Some(at) = self.chunks.iter().position(|asked| asked.serial == serial) else { return Ok(()) };
         self.chunks.remove(at);
         if let ChunkAnswer::Refused(reply) = answer {
-            self.spoil(replies::refusal(reply));
+            self.spoil(mark!(SmtpChunkRefused, replies::refusal(reply)));
         }
         Ok(())
     }
@@ -538,7 +552,7 @@ impl Answer<CommitAnswer> for Server {
         self.state = State::Command;
         self.slot(match answer {
             CommitAnswer::Committed { text } => replies::committed(text),
-            CommitAnswer::Refused(reply) => replies::refusal(reply),
+            CommitAnswer::Refused(reply) => mark!(SmtpCommitRefused, replies::refusal(reply)),
         });
         Ok(())
     }

@@ -5,6 +5,7 @@ use alloc::string::String;
 use core::fmt::Write as _;
 
 use crate::line::Fault;
+use crate::mark;
 use crate::outbox::Outbox;
 use crate::smtp::address::AddressError;
 use crate::smtp::command::CommandError;
@@ -69,6 +70,7 @@ replies! {
 
 /// To a message in which `fault` was found.
 pub(super) fn bad_body(fault: Fault) -> Reply {
+    mark!(SmtpBadBody);
     match fault {
         Fault::BareCr => BARE_CR,
         Fault::BareLf => BARE_LF,

@@ -1,0 +1,187 @@
+//! Marks in the code: each limit, each refusal and each way back from trouble has one, so that whoever tests the machines
+//! can say which of them were never reached.
+//!
+//! A mark stands where the decision is made: [`mark!`](crate::mark). In builds with the feature `marks` each counts how
+//! often it was passed, for the whole process; in every other build it is nothing at all.
+//!
+//! ```
+//! use pillarbox_core::mark;
+//! use pillarbox_core::marks::{self, Mark};
+//!
+//! mark!(SmtpLineTooLong);
+//! let words = mark!(SmtpLineTooLong, "Line too long");
+//! assert_eq!(words, "Line too long");
+//! assert_eq!(marks::hits(Mark::SmtpLineTooLong), if cfg!(feature = "marks") { 2 } else { 0 });
+//! ```
+
+use core::fmt;
+
+macro_rules! marks {
+    ($($part:literal { $($name:ident: $sentence:literal,)* })*) => {
+        /// A place in the code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Mark { $($(#[doc = $sentence] $name,)*)* }
+
+        impl Mark {
+            /// All of them, part by part.
+            pub const ALL: &[Self] = &[$($(Self::$name),*),*];
+
+            /// The part of the code that it stands in.
+            #[must_use]
+            pub fn part(self) -> &'static str {
+                match self { $($(Self::$name)|* => $part,)* }
+            }
+
+            /// What happened, in a sentence.
+            #[must_use]
+            pub fn sentence(self) -> &'static str {
+                match self { $($(Self::$name => $sentence,)*)* }
+            }
+        }
+    };
+}
+
+marks! {
+    "SMTP server" {
+        SmtpTurnedAway: "A connection is greeted with 421: there are too many, or the server is about to stop.",
+        SmtpNotSmtp: "The first thing that a peer says is no line of SMTP, and it is sent away.",
+        SmtpWrongProtocol: "A peer speaks another protocol, HTTP perhaps, and is sent away.",
+        SmtpBadLine: "A command line holds a bare CR, a bare LF or a NUL.",
+        SmtpLineTooLong: "A command line is longer than the limit.",
+        SmtpUnknownCommand: "A command is unknown, or none that is implemented.",
+        SmtpSyntax: "A command is known, and what stands behind it makes no sense.",
+        SmtpBadAddress: "An address is none.",
+        SmtpUnknownParameter: "A parameter of MAIL or RCPT is not supported.",
+        SmtpBadChunkSize: "A BDAT does not say where its octets end, and the session cannot go on.",
+        SmtpTooManyBad: "The limit of bad commands is reached.",
+        SmtpTlsRefused: "STARTTLS is refused: not offered, too late, or TLS is up.",
+        SmtpTlsNotAlone: "Something stands behind STARTTLS before the reply to it.",
+        SmtpTlsInjected: "Plaintext comes behind the go-ahead to STARTTLS.",
+        SmtpAuthRefused: "AUTH is refused: not offered, or not in this place.",
+        SmtpAuthMechanism: "AUTH names a mechanism that is not known.",
+        SmtpAuthNeedsTls: "A password is not to cross in the clear.",
+        SmtpAuthLineTooLong: "A line of an AUTH exchange is longer than the limit.",
+        SmtpAuthCancelled: "A client cancels AUTH.",
+        SmtpAuthMalformed: "A response in an AUTH exchange makes no sense.",
+        SmtpAuthRequired: "A client that has not logged in wants to submit a message.",
+        SmtpBadCredentials: "A name or a password is wrong.",
+        SmtpTooManyLogins: "The limit of failed logins is reached.",
+        SmtpAuthUnavailable: "Whether a password is right cannot be said now.",
+        SmtpOutOfOrder: "A command comes before another that must come first, or twice.",
+        SmtpTooManyMessages: "The limit of messages in one session is reached.",
+        SmtpSizeDeclaredTooBig: "MAIL announces a message that is larger than the limit.",
+        SmtpNotAscii: "An address is not ASCII, and SMTPUTF8 was not asked for.",
+        SmtpTooManyRecipients: "The limit of recipients is reached.",
+        SmtpNoRecipients: "DATA or BDAT without any recipient that was taken.",
+        SmtpRecipientRefused: "The host refuses a recipient.",
+        SmtpQuestionsFull: "So many recipients are asked about that the next one waits.",
+        SmtpChunkDoomed: "A BDAT is refused before its octets are read.",
+        SmtpChunkTooBig: "A BDAT is larger than what is left of the message's limit.",
+        SmtpMessageTooBig: "A message grows larger than the limit.",
+        SmtpHeaderTooBig: "The header section of a message grows larger than the limit.",
+        SmtpLoop: "A message has so many Received fields that it must be in a loop.",
+        SmtpBadBody: "A message holds a bare CR, a bare LF or a NUL.",
+        SmtpOverrun: "A refused message goes on for so long that its end is not waited for.",
+        SmtpWindowFull: "So many chunks of a message are unanswered that no more is read.",
+        SmtpChunkRefused: "The host refuses a chunk of a message.",
+        SmtpCommitRefused: "The host refuses a message at its end.",
+        SmtpRecipientUnanswered: "The host has said nothing about a recipient within its time.",
+        SmtpAuthUnanswered: "The host has said nothing about a password within its time.",
+        SmtpUnconfirmed: "A change is not confirmed within its time: the session ends without a word.",
+        SmtpIdle: "A client says nothing for too long.",
+        SmtpUnproductive: "No message has begun for too long, whatever else was said.",
+        SmtpDeafClient: "A client does not read what it is told.",
+        SmtpDataTooSlow: "A message comes too slowly, or stops.",
+        SmtpEofInMessage: "A client is gone in the middle of a message.",
+        SmtpShutdown: "A session ends because the server stops.",
+        SmtpBroken: "A connection breaks under a session.",
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// This place was reached: `mark!(Name)`. `mark!(Name, value)` is the value.
+#[macro_export]
+macro_rules! mark {
+    ($name:ident) => {
+        $crate::marks::hit($crate::marks::Mark::$name)
+    };
+    ($name:ident, $value:expr) => {{
+        $crate::mark!($name);
+        $value
+    }};
+}
+
+#[cfg(feature = "marks")]
+mod counted {
+    use core::sync::atomic::{AtomicU64, Ordering};
+
+    use super::Mark;
+
+    /// How often each was reached, in the order of all.
+    static HITS: [AtomicU64; Mark::ALL.len()] = [const { AtomicU64::new(0) }; Mark::ALL.len()];
+
+    /// It was reached.
+    pub fn hit(mark: Mark) {
+        HITS[mark as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was reached, in the whole process.
+    #[must_use]
+    pub fn hits(mark: Mark) -> u64 {
+        HITS[mark as usize].load(Ordering::Relaxed)
+    }
+
+    /// As if none had been reached.
+    pub fn reset() {
+        HITS.iter().for_each(|hits| hits.store(0, Ordering::Relaxed));
+    }
+}
+
+#[cfg(feature = "marks")]
+pub use counted::{hit, hits, reset};
+
+/// Nothing is counted in this build.
+#[cfg(not(feature = "marks"))]
+#[inline(always)]
+pub const fn hit(mark: Mark) {
+    let _ = mark;
+}
+
+/// Nothing is counted in this build.
+#[cfg(not(feature = "marks"))]
+#[must_use]
+pub const fn hits(mark: Mark) -> u64 {
+    let _ = mark;
+    0
+}
+
+/// Nothing is counted in this build.
+#[cfg(not(feature = "marks"))]
+pub const fn reset() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stands_in_its_place() {
+        for (place, mark) in Mark::ALL.iter().enumerate() {
+            assert_eq!(*mark as usize, place);
+            assert!(mark.sentence().ends_with('.') && !mark.part().is_empty(), "{mark}");
+        }
+    }
+
+    #[test]
+    fn they_are_counted_where_they_are_wanted() {
+        // The last one, which no other test of this crate reaches.
+        let Some(last) = Mark::ALL.last() else { return };
+        let before = hits(*last);
+        hit(*last);
+        assert_eq!(hits(*last) - before, u64::from(cfg!(feature = "marks")));
+    }
+}
