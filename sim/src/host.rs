@@ -34,8 +34,9 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    /// It jumps: so far ahead of the right time, or behind it. However often it jumps, it is wrong by this jump alone.
     pub(crate) fn jump(&self, milliseconds: i64) {
-        self.ahead.fetch_add(milliseconds, Ordering::Relaxed);
+        self.ahead.store(milliseconds, Ordering::Relaxed);
     }
 
     pub(crate) fn right(&self) {
