@@ -54,6 +54,7 @@ use bytes::BytesMut;
 pub use tap::Tap;
 use tap::Tapped;
 
+use crate::mark;
 use crate::outbox::Outbox;
 use crate::session::{Answer, Close, End, Layer, LayerInfo, Session, Step, TlsInfo, Wait, WaitingOn};
 use crate::ticket::{Misuse, Ticket};
@@ -294,6 +295,7 @@ impl<S: Session> Channel<S> {
                 return None;
             }
             Step::Upgrade(Layer::Tls) => {
+                mark!(TlsPlaintextBehind);
                 self.fail(Close::Layer, TlsErrorKind::Protocol, "plaintext stands behind the upgrade");
                 return None;
             }
@@ -305,10 +307,13 @@ impl<S: Session> Channel<S> {
         if tx.is_empty() {
             self.begin(until);
         } else if !rx.is_empty() {
+            mark!(TlsPlaintextBefore);
             self.fail(Close::Layer, TlsErrorKind::Protocol, "plaintext came before the go-ahead was out");
         } else if self.eof {
+            mark!(TlsGoneBefore);
             self.fail(Close::Layer, TlsErrorKind::Truncated, "the peer closed before the handshake");
         } else if now.mono >= until {
+            mark!(TlsGoAheadStuck);
             self.fail(Close::Layer, TlsErrorKind::Timeout, "the go-ahead could not be sent in time");
         } else {
             return Some(Step::Wait(Wait { read: true, until: Some(until), on: WaitingOn::Flush }));
@@ -329,7 +334,7 @@ impl<S: Session> Channel<S> {
                 let tls = Box::new(Tls { engine, plain_in: BytesMut::new(), fresh: true, plain_out, closed: false });
                 self.state = State::Handshake { tls, until, taken: 0 };
             }
-            Err(error) => self.fail_by(Close::Layer, error),
+            Err(error) => mark!(TlsNoEngine, self.fail_by(Close::Layer, error)),
         }
     }
 
@@ -342,18 +347,22 @@ impl<S: Session> Channel<S> {
         *taken += held - rx.len();
         let flooded = *taken > HANDSHAKE_BYTES;
         match state {
-            Err(error) => self.fail_by(Close::Layer, error),
+            Err(error) => mark!(TlsHandshakeFailed, self.fail_by(Close::Layer, error)),
             Ok(TlsState::Up(info)) => self.up(info),
             Ok(TlsState::Closed) => {
+                mark!(TlsGoneWithin);
                 self.fail(Close::Layer, TlsErrorKind::Truncated, "the peer closed during the handshake");
             }
             Ok(TlsState::Handshaking) if flooded => {
+                mark!(TlsEndlessHandshake);
                 self.fail(Close::Layer, TlsErrorKind::Protocol, "the handshake has no end");
             }
             Ok(TlsState::Handshaking) if self.eof => {
+                mark!(TlsGoneWithin);
                 self.fail(Close::Layer, TlsErrorKind::Truncated, "the peer closed during the handshake");
             }
             Ok(TlsState::Handshaking) if now.mono >= until => {
+                mark!(TlsSlowHandshake);
                 self.fail(Close::Layer, TlsErrorKind::Timeout, "the handshake took too long");
             }
             Ok(TlsState::Handshaking) => {
@@ -405,7 +414,7 @@ impl<S: Session> Channel<S> {
         rx: &mut BytesMut,
         tx: &mut Outbox,
     ) -> Result<ChannelStep<S>, (Close, TlsError)> {
-        let broken = |error| (Close::Layer, error);
+        let broken = |error| mark!(TlsBroken, (Close::Layer, error));
         for _ in 0..RECORDS {
             let wait = match self.run(now, &mut tls.plain_in, &mut tls.plain_out) {
                 Step::Act(action) => {
@@ -439,11 +448,15 @@ impl<S: Session> Channel<S> {
             if tls.closed {
                 rx.clear();
             }
+            if tls.plain_in.len() >= PLAIN_BYTES {
+                mark!(TlsSessionFull);
+            }
             if !wait.read || tls.plain_in.len() >= PLAIN_BYTES {
                 return Ok(Step::Wait(Wait { read: false, ..wait }));
             }
             if rx.is_empty() {
                 if self.eof && !tls.closed && wait.on == WaitingOn::Peer {
+                    mark!(TlsTruncated);
                     let reason = "the connection ended without a close_notify";
                     return Err((Close::Error, TlsError::new(TlsErrorKind::Truncated, reason)));
                 }
@@ -456,6 +469,7 @@ impl<S: Session> Channel<S> {
                 self.session.close(Close::Eof);
             }
         }
+        mark!(TlsTurnSpent);
         Ok(Step::More)
     }
 

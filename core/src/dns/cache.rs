@@ -9,6 +9,7 @@ use core::time::Duration;
 use super::limits::Limits;
 use super::name::DomainName;
 use super::wire::{Finding, Kind, What};
+use crate::mark;
 use crate::time::Mono;
 
 /// What a question asks: the name, and the kind of record.
@@ -62,6 +63,7 @@ impl Cache {
     pub(super) fn shrink(&mut self, limits: &Limits) {
         while self.entries.len() > limits.cache_entries || self.bytes > limits.cache_bytes {
             let Some((_, key)) = self.by_expiry.pop_first() else { return };
+            mark!(DnsCacheFull);
             if let Some(entry) = self.entries.remove(&key) {
                 self.bytes -= entry.bytes;
             }

@@ -14,6 +14,7 @@ use super::limits::Limits;
 use super::name::DomainName;
 use super::wire::{Finding, Kind, What};
 use super::{Answer, MxHost};
+use crate::mark;
 use crate::seed::Random;
 use crate::time::Mono;
 
@@ -81,13 +82,18 @@ impl Lookup {
         };
         let hosts = match slot.found.take()? {
             What::Exchangers { hosts, null } if hosts.is_empty() => {
-                return Some(if null { Answer::NullMx } else { Answer::NoAddress });
+                return Some(if null {
+                    mark!(DnsNullMx, Answer::NullMx)
+                } else {
+                    mark!(DnsNoHosts, Answer::NoAddress)
+                });
             }
             What::Exchangers { hosts, .. } => ranked(hosts, random, limits),
-            What::NoName => return Some(Answer::NoSuchDomain),
-            What::Failed(words) => return Some(Answer::Temporary(slot.words(&words))),
+            What::NoName => return mark!(DnsNoDomain, Some(Answer::NoSuchDomain)),
+            What::Failed(words) => return mark!(DnsMxFailed, Some(Answer::Temporary(slot.words(&words)))),
             // The implicit MX; after a CNAME it is the name at its end (RFC 5321 §5.1).
             What::NoData | What::Addresses(_) | What::Alias => {
+                mark!(DnsImplicitMx);
                 let hosts = vec![Host::new(0, slot.key.0.clone(), slot.aliases)];
                 self.stage = Stage::Addresses { hosts, whole: true };
                 return None;
@@ -110,6 +116,7 @@ impl Slot {
         self.aliases = self.aliases.saturating_add(finding.aliases);
         self.key.0 = finding.name.clone();
         if self.aliases > limits.aliases {
+            mark!(DnsTooManyAliases);
             self.fail("too many CNAMEs in a row");
         } else if finding.what != What::Alias {
             self.found = Some(finding.what.clone());
@@ -172,6 +179,7 @@ pub(super) fn ranked(
     let mut kept: Vec<(u16, DomainName)> = Vec::with_capacity(hosts.len().min(limits.exchangers));
     for host in hosts {
         if kept.len() == limits.exchangers {
+            mark!(DnsTooManyHosts);
             break;
         }
         if !kept.iter().any(|(_, name)| *name == host.1) {
@@ -199,10 +207,11 @@ fn deliverable(hosts: &[Host], whole: bool, limits: &Limits) -> Answer {
         _ => None,
     });
     if let Some(words) = failed {
+        mark!(DnsAddressesFailed);
         return Answer::Temporary(words);
     }
     if whole && slots().any(|slot| slot.found == Some(What::NoName)) {
         return Answer::NoSuchDomain;
     }
-    Answer::NoAddress
+    mark!(DnsNoAddress, Answer::NoAddress)
 }

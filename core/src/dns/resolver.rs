@@ -20,6 +20,7 @@ use super::name::DomainName;
 use super::question::{Phase, Question};
 use super::wire::{self, Finding, Reply, What};
 use super::{Answer, Config, Limits, LookupId, MxHost, ResolverStep, SocketId, StreamId};
+use crate::mark;
 use crate::seed::{Random, Seed};
 use crate::time::{Mono, Now};
 
@@ -123,17 +124,20 @@ impl Resolver {
         let Some(question) = self.questions.get_mut(&key) else { return };
         let Phase::Datagram { server, id, .. } = question.phase else { return };
         if !same(from, server) {
+            mark!(DnsStranger);
             return;
         }
         match wire::read(bytes, id, &key.0, key.1, self.limits.aliases) {
             Reply::Wrong => {
+                mark!(DnsWrongAnswer);
                 question.wrong += 1;
                 if question.wrong < self.limits.wrong_answers {
                     return;
                 }
+                mark!(DnsGuessed);
                 self.ask_stream(now, &key, server);
             }
-            Reply::Truncated => self.ask_stream(now, &key, server),
+            Reply::Truncated => mark!(DnsTruncated, self.ask_stream(now, &key, server)),
             reply => self.reply(now, key, server, reply),
         }
         self.pump(now.mono);
@@ -147,13 +151,16 @@ impl Resolver {
         let reply = message.map(|bytes| wire::read(&bytes, id, &key.0, key.1, self.limits.aliases));
         match reply {
             None => {
+                mark!(DnsStreamFailed);
                 self.settle(&key);
                 self.ready.push_back(key);
             }
             Some(Reply::Wrong) => {
+                mark!(DnsWrongStream);
                 self.reply(now, key, server, Reply::Refused { words: "another question over TCP", plain: false });
             }
             Some(Reply::Truncated) => {
+                mark!(DnsTruncatedStream);
                 self.reply(now, key, server, Reply::Refused { words: "a truncated answer over TCP", plain: false });
             }
             Some(reply) => self.reply(now, key, server, reply),
@@ -181,12 +188,14 @@ impl Resolver {
         }
         let name = match DomainName::parse(name) {
             Ok(name) => name,
-            Err(why) => return self.answer(id, Answer::BadName(why.into())),
+            Err(why) => return mark!(DnsBadName, self.answer(id, Answer::BadName(why.into()))),
         };
         if self.servers.is_empty() {
+            mark!(DnsNoServer);
             return self.answer(id, Answer::Temporary("no DNS server is configured".into()));
         }
         if self.waiting.len() >= self.limits.waiting {
+            mark!(DnsWaitingFull);
             return self.answer(id, Answer::Temporary("too many DNS lookups are waiting".into()));
         }
         let deadline = now.mono.after(self.limits.lookup_timeout);
@@ -208,6 +217,12 @@ impl Resolver {
             {
                 self.work(now, id);
             } else {
+                if !self.ready.is_empty() {
+                    mark!(DnsSocketsFull);
+                }
+                if !self.waiting.is_empty() {
+                    mark!(DnsLookupsFull);
+                }
                 return;
             }
         }
@@ -263,6 +278,7 @@ impl Resolver {
     fn ask_datagram(&mut self, now: Mono, key: Key) {
         let Some(question) = self.questions.get_mut(&key) else { return };
         let Some((server, patience)) = question.next(&self.limits) else {
+            mark!(DnsNobodyAnswers);
             return self.fail(now, key);
         };
         let (socket, id, deadline) = (SocketId(self.next_socket), self.random.u16(), now.after(patience));
@@ -319,8 +335,10 @@ impl Resolver {
             Reply::Refused { words, plain } => {
                 let Some(question) = self.questions.get_mut(&key) else { return };
                 if plain && question.edns {
+                    mark!(DnsPlainRetry);
                     question.retry_plain();
                 } else {
+                    mark!(DnsRefused);
                     question.refuse(server, words);
                 }
                 self.ready.push_back(key);
@@ -355,7 +373,12 @@ impl Resolver {
         let Some(question) = self.questions.remove(&key) else { return };
         match &mut finding.what {
             What::Exchangers { hosts, .. } => *hosts = ranked(mem::take(hosts), &mut self.random, &self.limits),
-            What::Addresses(addresses) => addresses.truncate(self.limits.addresses),
+            What::Addresses(addresses) => {
+                if addresses.len() > self.limits.addresses {
+                    mark!(DnsTooManyAddresses);
+                }
+                addresses.truncate(self.limits.addresses);
+            }
             _ => {}
         }
         self.deliver(now, key, finding, lifetime, question.waiters);
@@ -378,6 +401,7 @@ impl Resolver {
         match self.timers.pop_first() {
             Some((_, Timer::Question(key))) => {
                 let asking = self.questions.get(&key).and_then(|question| question.phase.asking());
+                mark!(DnsTimeout);
                 self.settle(&key);
                 if let Some((server, _)) = asking
                     && let Some(known) = self.servers.iter_mut().find(|known| known.address == server)
@@ -395,6 +419,7 @@ impl Resolver {
     fn expire(&mut self, now: Mono, id: LookupId) {
         self.waiting.retain(|waiting| *waiting != id);
         let Some(mut lookup) = self.lookups.remove(&id) else { return };
+        mark!(DnsExpired);
         self.leave(id, &mut lookup);
         lookup.open().for_each(|slot| slot.fail("the lookup took too long"));
         let answer = lookup.conclude(&mut self.random, &self.limits);

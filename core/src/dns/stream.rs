@@ -20,6 +20,7 @@ use core::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
+use crate::mark;
 use crate::outbox::Outbox;
 use crate::session::{Close, End, LayerInfo, Session, Step, Wait, WaitingOn};
 use crate::time::{Mono, Now};
@@ -72,7 +73,7 @@ impl Session for StreamSession {
             return self.done(rx, end);
         }
         match self.closed {
-            Some(Close::Error | Close::Layer) => return self.done(rx, End::Broken),
+            Some(Close::Error | Close::Layer) => return mark!(DnsStreamBroken, self.done(rx, End::Broken)),
             Some(Close::Shutdown) => return self.done(rx, End::Shutdown),
             Some(Close::Eof) | None => {}
         }
@@ -85,6 +86,7 @@ impl Session for StreamSession {
         let deadline = *self.deadline.get_or_insert(now.mono.after(self.timeout));
         if let Some(length) = rx.first_chunk().map(|prefix| usize::from(u16::from_be_bytes(*prefix))) {
             if length < HEADER {
+                mark!(DnsStreamTooShort);
                 return self.done(rx, End::Refused);
             }
             if rx.len() >= 2 + length {
@@ -97,9 +99,11 @@ impl Session for StreamSession {
             }
         }
         if self.closed.is_some() {
+            mark!(DnsStreamCutShort);
             return self.done(rx, End::Eof);
         }
         if now.mono >= deadline {
+            mark!(DnsStreamTimeout);
             return self.done(rx, End::Timeout);
         }
         Step::Wait(Wait { read: true, until: Some(deadline), on: WaitingOn::Peer })

@@ -16,6 +16,7 @@ use hickory_proto::rr::{DNSClass, Name, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
 use super::name::DomainName;
+use crate::mark;
 
 /// The largest datagram we ask for: it passes any path of the Internet in one piece (RFC 6891 §6.2.5, DNS flag day 2020).
 pub(super) const EDNS_PAYLOAD: u16 = 1232;
@@ -149,6 +150,7 @@ pub(super) fn read(bytes: &[u8], id: u16, name: &DomainName, kind: Kind, aliases
     let (Some(answers), Some(authorities)) =
         (records(&mut decoder, counts.answers), records(&mut decoder, counts.authorities))
     else {
+        mark!(DnsMalformed);
         return Reply::Refused { words: "a malformed answer", plain: false };
     };
     let section = Section { answers: &answers, authorities: &authorities };
@@ -198,13 +200,13 @@ impl Section<'_> {
                 ttl: None,
             };
             let Some(next) = DomainName::from_wire(target) else {
-                return failed("a CNAME leads to what is no host name", name);
+                return mark!(DnsAliasToNowhere, failed("a CNAME leads to what is no host name", name));
             };
             if chain.contains(&next) {
-                return failed("its CNAMEs form a loop", name);
+                return mark!(DnsAliasLoop, failed("its CNAMEs form a loop", name));
             }
             if aliases == most {
-                return failed("too many CNAMEs in a row", name);
+                return mark!(DnsTooManyAliases, failed("too many CNAMEs in a row", name));
             }
             chain.push(next.clone());
             (aliases, ttl, name, at) = (aliases + 1, ttl.min(lifetime), next, target.clone());
@@ -235,6 +237,7 @@ impl Section<'_> {
         }
         let referral = self.authorities.iter().any(|record| matches!(record.data, Data::Ns));
         if soa.is_none() && referral && !authoritative {
+            mark!(DnsReferral);
             return Reply::Refused { words: "a referral, so it does not resolve for us", plain: false };
         }
         Reply::Found { finding: Finding { aliases, name, what: What::NoData }, ttl: negative }

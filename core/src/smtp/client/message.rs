@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use super::action::{Envelope, Outcome};
 use super::extensions::Extensions;
 use super::words;
+use crate::mark;
 use crate::smtp::{EnhancedStatus, Reply};
 
 /// A message that was begun.
@@ -77,7 +78,7 @@ impl Message {
         let refusal = whole_refused(&envelope, offered);
         let slot = |ascii: bool| match &refusal {
             Some(reply) => Slot::Unsent(reply.clone()),
-            None if !ascii && !offered.smtputf8 => Slot::Unsent(words::no_smtputf8()),
+            None if !ascii && !offered.smtputf8 => Slot::Unsent(mark!(ClientNoSmtputf8, words::no_smtputf8())),
             None => Slot::Open,
         };
         let slots = envelope.recipients.iter().map(|recipient| slot(recipient.is_ascii())).collect();
@@ -118,14 +119,21 @@ impl Message {
         self.answered = self.following(command);
         match (command, code / 100) {
             (Command::Rset | Command::Mail, 2) => {}
-            (Command::Mail, 4 | 5) => (self.mail_refused, self.refusal) = (true, Some(reply())),
+            (Command::Mail, 4 | 5) => {
+                mark!(ClientMailRefused);
+                (self.mail_refused, self.refusal) = (true, Some(reply()));
+            }
             (Command::Rcpt(i), 2) => {
                 self.slots[i] = Slot::Accepted;
                 self.accepted += 1;
             }
             (Command::Rcpt(_), 4 | 5) if self.mail_refused => {}
-            (Command::Rcpt(i), 4 | 5) => self.slots[i] = Slot::Refused(self.tempered(reply())),
+            (Command::Rcpt(i), 4 | 5) => {
+                mark!(ClientRecipientRefused);
+                self.slots[i] = Slot::Refused(self.tempered(reply()));
+            }
             (Command::Data, 4 | 5) => {
+                mark!(ClientDataRefused);
                 self.refusal.get_or_insert_with(reply);
             }
             (Command::Data, 3) if self.accepted == 0 => return Lead::LoneDot,
@@ -176,7 +184,11 @@ impl Message {
             Some(status) => status == EnhancedStatus(5, 5, 3),
             None => self.accepted > 0,
         };
-        if reply.code() == 552 && too_many { reply.recoded(452, Some(EnhancedStatus(4, 5, 3))) } else { reply }
+        if reply.code() == 552 && too_many {
+            mark!(ClientTooManyRecipients, reply.recoded(452, Some(EnhancedStatus(4, 5, 3))))
+        } else {
+            reply
+        }
     }
 }
 
@@ -184,7 +196,7 @@ impl Message {
 fn whole_refused(envelope: &Envelope, offered: &Extensions) -> Option<Reply> {
     let reverse_path_ascii = envelope.reverse_path.as_ref().is_none_or(|address| address.is_ascii());
     if !offered.smtputf8 && (envelope.smtputf8 || !reverse_path_ascii) {
-        return Some(words::no_smtputf8());
+        return Some(mark!(ClientNoSmtputf8, words::no_smtputf8()));
     }
-    offered.refuses(envelope.size).map(|limit| words::too_large(envelope.size, limit))
+    offered.refuses(envelope.size).map(|limit| mark!(ClientTooLarge, words::too_large(envelope.size, limit)))
 }

@@ -78,6 +78,7 @@ pub use action::{Action, BodyAnswer, Config, Envelope, Limits, Next, Outcome, Tl
 use self::body::Body;
 use self::extensions::Extensions;
 use self::message::{Command, Lead, Message};
+use crate::mark;
 use crate::outbox::Outbox;
 use crate::planted::{self, Bug};
 use crate::sasl::{self, login, plain};
@@ -306,6 +307,7 @@ impl Client {
             State::Body(_) => self.speak_body(now, tx),
             // No layer is up yet, so what came did not come through it.
             State::Handshake if !rx.is_empty() => {
+                mark!(ClientInjected);
                 self.fail(words::injected(), End::Refused);
                 Some(Turn::Again)
             }
@@ -362,8 +364,8 @@ impl Client {
         let limits = &self.config.limits;
         if let Some(answer) = body.take() {
             let sent = match answer {
-                Ok(bytes) => body.send(bytes, tx).map_err(words::bad_message),
-                Err(_) => Err(words::unreadable_message()),
+                Ok(bytes) => body.send(bytes, tx).map_err(|fault| mark!(ClientBadMessage, words::bad_message(fault))),
+                Err(_) => Err(mark!(ClientUnreadable, words::unreadable_message())),
             };
             self.wait_for(now, self.config.limits.block_timeout);
             if let Err(reply) = sent {
@@ -376,7 +378,7 @@ impl Client {
         }
         let Some((offset, len)) = body.range(limits.session.chunk) else {
             if let Err(fault) = body.finish(tx) {
-                self.fail(words::bad_message(fault), End::Broken);
+                self.fail(mark!(ClientBadMessage, words::bad_message(fault)), End::Broken);
                 return Some(Turn::Again);
             }
             self.go(State::Final { end: tx.appended() }, now);
@@ -423,33 +425,39 @@ impl Client {
                 return Turn::Again;
             }
             // The server goes away: nothing that we say will be answered any more (RFC 5321 §3.8).
-            _ if code == 421 => self.fail(self.parser.reply(), End::Quit),
+            _ if code == 421 => mark!(ClientSentAway, self.fail(self.parser.reply(), End::Quit)),
             State::Greeting => match code / 100 {
                 2 => self.state = State::Hello,
-                4 | 5 => self.refuse(self.parser.reply(), now, tx),
+                4 | 5 => mark!(ClientGreetedBadly, self.refuse(self.parser.reply(), now, tx)),
                 _ => self.go_astray(tx),
             },
             State::Ehlo => match code / 100 {
                 2 => self.after_hello(now, tx),
                 5 => {
+                    mark!(ClientHelo);
                     self.offered = Extensions::default();
                     command::hello(tx, "HELO", &self.config.hostname);
                     self.go(State::Helo, now);
                 }
-                4 => self.refuse(self.parser.reply(), now, tx),
+                4 => mark!(ClientHelloRefused, self.refuse(self.parser.reply(), now, tx)),
                 _ => self.go_astray(tx),
             },
             State::Helo => match code / 100 {
                 2 => self.after_hello(now, tx),
-                4 | 5 => self.refuse(self.parser.reply(), now, tx),
+                4 | 5 => mark!(ClientHelloRefused, self.refuse(self.parser.reply(), now, tx)),
                 _ => self.go_astray(tx),
             },
             State::StartTls => return self.hear_starttls(code, now, rx, tx),
             State::Plain { .. } | State::Login { .. } => self.hear_auth(code, now, tx),
             State::Envelope => return self.hear_envelope(code, now, tx),
             // It is refused before it is complete. What is left unsaid of the message can be said no more.
-            State::Body(_) if matches!(code / 100, 4 | 5) => self.fail(self.parser.reply(), End::Refused),
+            State::Body(_) if matches!(code / 100, 4 | 5) => {
+                mark!(ClientBodyRefused, self.fail(self.parser.reply(), End::Refused));
+            }
             State::Final { .. } if code / 100 != 3 => {
+                if code / 100 != 2 {
+                    mark!(ClientMessageRefused);
+                }
                 self.dirty = false;
                 return self.settle(Some(self.parser.reply()));
             }
@@ -470,7 +478,7 @@ impl Client {
                 return self.go(State::StartTls, now);
             }
             if self.config.tls == Tls::Required {
-                return self.refuse(words::no_tls(), now, tx);
+                return mark!(ClientNoTls, self.refuse(words::no_tls(), now, tx));
             }
         }
         let Some(credentials) = &self.config.credentials else {
@@ -478,11 +486,11 @@ impl Client {
             return;
         };
         if !self.tls && !self.config.cleartext_auth {
-            return self.refuse(words::cleartext_password(), now, tx);
+            return mark!(ClientPasswordInTheClear, self.refuse(words::cleartext_password(), now, tx));
         }
         if self.offered.plain {
             let Ok(response) = plain::response(credentials) else {
-                return self.refuse(words::bad_credentials(), now, tx);
+                return mark!(ClientBadCredentials, self.refuse(words::bad_credentials(), now, tx));
             };
             tx.put(b"AUTH PLAIN ");
             self.say_secret(response.expose(), tx);
@@ -492,19 +500,22 @@ impl Client {
             tx.put(b"AUTH LOGIN\r\n");
             return self.go(State::Login { step: 0 }, now);
         }
-        self.refuse(words::no_mechanism(), now, tx);
+        mark!(ClientNoMechanism, self.refuse(words::no_mechanism(), now, tx));
     }
 
     fn hear_starttls(&mut self, code: u16, now: Now, rx: &BytesMut, tx: &mut Outbox) -> Turn {
         match code / 100 {
             // Whoever put it there, it would be taken for something said under TLS (RFC 3207 §6).
-            2 if !rx.is_empty() => self.fail(words::injected(), End::Refused),
+            2 if !rx.is_empty() => mark!(ClientInjected, self.fail(words::injected(), End::Refused)),
             2 => {
                 self.go(State::Handshake, now);
                 return Turn::Step(Step::Upgrade(Layer::Tls));
             }
-            4 | 5 if self.config.tls == Tls::Required => self.refuse(self.parser.reply(), now, tx),
+            4 | 5 if self.config.tls == Tls::Required => {
+                mark!(ClientNoTls, self.refuse(self.parser.reply(), now, tx));
+            }
             4 | 5 => {
+                mark!(ClientTlsRefused);
                 self.offered.starttls = false;
                 self.after_hello(now, tx);
             }
@@ -519,7 +530,7 @@ impl Client {
                 self.state = State::Ready;
                 return;
             }
-            4 | 5 => return self.refuse(self.parser.reply(), now, tx),
+            4 | 5 => return mark!(ClientLoginRefused, self.refuse(self.parser.reply(), now, tx)),
             _ => {}
         }
         let Some(credentials) = &self.config.credentials else { return self.go_astray(tx) };
@@ -555,10 +566,14 @@ impl Client {
                 self.go(State::Body(Body::new(size)), now);
             }
             Lead::LoneDot => {
+                mark!(ClientLoneDot);
                 tx.put(b".\r\n");
                 self.go(State::LoneDot, now);
             }
-            Lead::Astray => self.fail(words::unexpected(reply_to(awaited), &self.parser.reply()), End::Refused),
+            Lead::Astray => {
+                mark!(ClientAstray);
+                self.fail(words::unexpected(reply_to(awaited), &self.parser.reply()), End::Refused);
+            }
         }
         Turn::Again
     }
@@ -610,6 +625,7 @@ impl Client {
     }
 
     fn go_astray(&mut self, tx: &Outbox) {
+        mark!(ClientAstray);
         let reply = self.in_doubt(tx).unwrap_or_else(|| words::unexpected(self.awaited(), &self.parser.reply()));
         self.fail(reply, End::Refused);
     }
@@ -619,6 +635,7 @@ impl Client {
             self.state = State::Over(end);
             return;
         }
+        mark!(ClientNonsense);
         let reply = self.in_doubt(tx).unwrap_or_else(|| words::unreadable_reply(self.awaited(), error));
         self.fail(reply, End::Refused);
     }
@@ -631,6 +648,7 @@ impl Client {
             State::Quit(end) => self.state = State::Over(end),
             State::Handshake => self.state = State::Over(End::Broken),
             _ => {
+                mark!(ClientLostPeer);
                 let reply = self.in_doubt(tx).unwrap_or_else(|| words::lost(self.awaited()));
                 self.fail(reply, end);
             }
@@ -640,13 +658,17 @@ impl Client {
     fn run_out_of_time(&mut self, now: Now, tx: &mut Outbox) {
         match &self.state {
             State::Over(_) => {}
-            State::Quit(end) => self.state = State::Over(*end),
-            State::Handshake => self.state = State::Over(End::Broken),
+            State::Quit(end) => self.state = mark!(ClientQuitUnanswered, State::Over(*end)),
+            State::Handshake => self.state = mark!(ClientHandshakeTimeout, State::Over(End::Broken)),
             State::Asked => {
+                mark!(ClientNothingToDo);
                 self.quit(End::Quit, now, tx);
             }
-            State::Body(body) if body.is_asked() => self.fail(words::unreadable_message(), End::Broken),
+            State::Body(body) if body.is_asked() => {
+                mark!(ClientUnreadable, self.fail(words::unreadable_message(), End::Broken));
+            }
             _ => {
+                mark!(ClientTimeout);
                 let reply = self.in_doubt(tx).unwrap_or_else(|| words::timeout(self.awaited()));
                 self.fail(reply, End::Timeout);
             }
@@ -661,10 +683,10 @@ impl Client {
                 self.quit(End::Shutdown, now, tx);
             }
             // The reply to a whole message is worth its wait: without it, it would be sent again.
-            (Close::Shutdown, State::Final { .. } | State::LoneDot) => self.stopping = true,
-            (Close::Shutdown, _) if self.usable => self.fail(words::shutdown(), End::Shutdown),
+            (Close::Shutdown, State::Final { .. } | State::LoneDot) => self.stopping = mark!(ClientStopping, true),
+            (Close::Shutdown, _) if self.usable => mark!(ClientShutdown, self.fail(words::shutdown(), End::Shutdown)),
             (Close::Shutdown, _) => self.state = State::Over(End::Shutdown),
-            (Close::Layer, _) if !self.usable => self.state = State::Over(End::Broken),
+            (Close::Layer, _) if !self.usable => self.state = mark!(ClientTlsFailed, State::Over(End::Broken)),
             _ => self.lose_peer(End::Broken, tx),
         }
     }
@@ -674,7 +696,7 @@ impl Client {
     fn in_doubt(&self, tx: &Outbox) -> Option<Reply> {
         let State::Final { end } = self.state else { return None };
         let held = tx.appended().checked_sub(end).is_some_and(|behind| tx.len() as u64 > behind);
-        (!held).then(words::unknown)
+        (!held).then(|| mark!(ClientInDoubt, words::unknown()))
     }
 
     /// What we wait for, as it is told to people.
