@@ -7,6 +7,7 @@ use super::shared::Shared;
 use super::transfer::{self, Candidate, Ended};
 use super::{ConnId, asked, replies};
 use crate::channel::Channel;
+use crate::mark;
 use crate::ops::{QueueOp, QueueReply, QueueRow, StoreOp, StoreReply};
 use crate::planted::{self, Bug};
 use crate::queue::AttemptId;
@@ -78,7 +79,7 @@ impl Outgoing {
                 // A server that is overloaded says so to each message; it need not hear of them all.
                 match outcome.replies.iter().find(|reply| reply.code() != 421) {
                     Some(_) => self.progress = true,
-                    None => self.unusable = outcome.replies.first().cloned(),
+                    None => self.unusable = mark!(NodeOverloadedServer, outcome.replies.first().cloned()),
                 }
                 if planted::is(Bug::DoubleADeliveryAfterAReset) && outcome.replies.iter().all(Reply::is_positive) {
                     return self.rows = rows;
@@ -111,6 +112,7 @@ impl Outgoing {
     pub(super) fn done(&mut self, shared: &mut Shared, now: Now, end: End) {
         let silent = !self.ready && self.unusable.is_none();
         if silent {
+            mark!(NodeSilentEnd);
             let status = Some(crate::smtp::EnhancedStatus(4, 4, 2));
             let words = alloc::format!("{} ended the session before mail: {end}", self.host());
             self.unusable = Some(Reply::new(451, status, words));
@@ -127,6 +129,7 @@ impl Outgoing {
             return;
         }
         for row in core::mem::take(&mut self.rows) {
+            mark!(NodeRowUnanswered);
             transfer::outcome(shared, self.attempt, &row, &self.host(), replies::NO_CONNECTION.reply());
         }
         let unusable = self.unusable.take().filter(|_| !self.progress);
@@ -168,7 +171,7 @@ pub(super) fn stored(session: Option<&mut Outgoing>, question: Question, reply: 
     let Some(session) = session else { return };
     let answer = match reply {
         StoreReply::Queue(QueueReply::Bytes(bytes)) if !bytes.is_empty() => BodyAnswer::Bytes(bytes),
-        _ => BodyAnswer::Unreadable,
+        _ => mark!(NodeBodyUnreadable, BodyAnswer::Unreadable),
     };
     session.answer(question.ticket, answer);
 }

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::asked;
 use super::shared::Shared;
+use crate::mark;
 use crate::message::{Structure, StructureParser};
 use crate::ops::{Body, NewBody, StageId, StageOp, StageReply, StoreOp};
 use crate::ticket::Ticket;
@@ -107,7 +108,8 @@ impl<A: Verdict> Intake<A> {
         let (body, charged) = self.place.finish()?;
         let structure = self.parser.unwrap_or_default().finish().behind(before).encode();
         // Whoever asks for a structure that was not kept makes it anew.
-        let structure = if structure.len() > Structure::MAX_ENCODED { Bytes::new() } else { structure };
+        let structure =
+            if structure.len() > Structure::MAX_ENCODED { mark!(NodeStructureTooBig, Bytes::new()) } else { structure };
         Ok((NewBody { body, structure }, charged))
     }
 
@@ -140,6 +142,7 @@ impl<A: Verdict> Place<A> {
                 Some((ticket, A::TAKEN))
             }
             Self::Inline { chunks, tail, charged } => {
+                mark!(NodeSpills);
                 seal(chunks, tail);
                 shared.discharge(mem::take(charged));
                 let mut waiting: Vec<_> = mem::take(chunks).into_iter().map(|chunk| (chunk, None)).collect();
@@ -216,17 +219,20 @@ pub(super) fn stored<A: Verdict>(
     match (question, reply) {
         (Question::Open, Ok(StageReply::Opened(stage))) => {
             if !body.is_some_and(|body| body.place.opened(shared, asker, stage)) {
+                mark!(NodeStageTooLate);
                 shared.drop_stage(stage);
             }
             Vec::new()
         }
         (Question::Open, Ok(_)) => Vec::new(),
         (Question::Open, Err(refusal)) => {
+            mark!(NodeStageRefused);
             let waiting = body.map(|body| body.place.fail(shared, refusal.clone())).unwrap_or_default();
             waiting.into_iter().map(|ticket| (ticket, refusal.clone())).collect()
         }
         (Question::Append { ticket, .. }, Ok(_)) => ticket.into_iter().map(|ticket| (ticket, A::TAKEN)).collect(),
         (Question::Append { stage, ticket }, Err(refusal)) => {
+            mark!(NodeChunkRefused);
             let place = body.map(|body| &mut body.place);
             if let Some(place) = place.filter(|place| matches!(place, Place::Staged(current) if *current == stage)) {
                 place.fail(shared, refusal.clone());

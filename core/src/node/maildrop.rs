@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::shared::Shared;
 use super::{ConnId, Event, asked};
 use crate::channel::Channel;
+use crate::mark;
 use crate::ops::{
     AccountId, AccountOp, AccountReply, LockId, MaildropEntry, MaildropOp, MaildropReply, StoreOp, StoreReply,
 };
@@ -106,6 +107,7 @@ impl Maildrop {
 /// The store's reply to a question of a session, which may be gone by now.
 pub(super) fn stored(shared: &mut Shared, session: Option<&mut Maildrop>, question: Question, reply: StoreReply) {
     if let StoreReply::Failed(error) = reply {
+        mark!(NodeMaildropStoreFailed);
         shared.store_trouble(error);
         return refuse(shared, session, question);
     }
@@ -126,7 +128,7 @@ pub(super) fn stored(shared: &mut Shared, session: Option<&mut Maildrop>, questi
         }
         (Question::Open { ticket }, StoreReply::Maildrop(MaildropReply::Opened { lock, entries })) => {
             let Some(session) = session.filter(|session| !session.released) else {
-                return release(shared, lock);
+                return mark!(NodeLockTooLate, release(shared, lock));
             };
             let messages =
                 entries.iter().map(|entry| Message { size: entry.size, unique: u128::from(entry.unique) }).collect();
@@ -159,6 +161,7 @@ pub(super) fn stored(shared: &mut Shared, session: Option<&mut Maildrop>, questi
 pub(super) fn refuse(shared: &mut Shared, session: Option<&mut Maildrop>, question: Question) {
     if let Question::Commit { lock, .. } = &question {
         // What had no effect did not release the lock either.
+        mark!(NodeDeletionFailed);
         release(shared, *lock);
     }
     let Some(session) = session else { return };

@@ -62,6 +62,7 @@ use shared::{Deadlines, Shared};
 
 use crate::dns::{Resolver, ResolverStep};
 use crate::mailbox::{ModSeq, Request};
+use crate::mark;
 use crate::ops::{MailboxId, MailboxOp, MaildropOp, Notice, StageOp, StoreOp, StoreReply, Token};
 use crate::queue::{self, Queue, QueueStep};
 use crate::seed::{Random, Seed};
@@ -182,6 +183,7 @@ impl Node {
             }
             if self.turn >= self.shared.config.limits.sessions_per_turn {
                 self.turn = 0;
+                mark!(NodeTurnSpent);
                 // Who floods us does not keep mail from going out.
                 self.background(now);
                 return NodeStep::More;
@@ -249,6 +251,9 @@ impl Node {
         // A store that has stopped records nothing any more: what was delivered is delivered again after the restart.
         let end = self.draining.map(|deadline| deadline + self.shared.config.limits.linger);
         if end.is_some_and(|end| self.conns.is_empty() && (over || end <= now.mono)) {
+            if !over {
+                mark!(NodeStopsUndone);
+            }
             return NodeStep::Done;
         }
         let machines = self.machines.and_then(|machines| machines.until);
@@ -352,7 +357,7 @@ impl Node {
                 self.deadlines.set(id, conn.deadline.take(), None);
                 self.touched(id);
             }
-            Err(why) => self.undialed(now, id, &why),
+            Err(why) => mark!(NodeDialRefused, self.undialed(now, id, &why)),
         }
     }
 
@@ -367,12 +372,13 @@ impl Node {
     fn closed(&mut self, now: Now, id: ConnId, how: Closed) {
         let Some(conn) = self.conns.get(id) else { return };
         match (how, conn.phase) {
-            (_, Phase::Dialing) => self.undialed(now, id, "connection closed"),
+            (_, Phase::Dialing) => mark!(NodeDialBroken, self.undialed(now, id, "connection closed")),
             (Closed::Eof, Phase::Open) => {
                 conn.close(Close::Eof);
                 self.touched(id);
             }
             (Closed::Error | Closed::Done, Phase::Open) => {
+                mark!(NodeBroken);
                 conn.broken = true;
                 conn.close(Close::Error);
                 self.touched(id);
@@ -396,9 +402,11 @@ impl Node {
             Phase::Open => self.touched(id),
             Phase::Dialing => {
                 self.shared.out.push_back(NodeAction::Close { conn: id, abort: true });
+                mark!(NodeDialTimeout);
                 self.undialed(now, id, "timed out");
             }
             Phase::Closing => {
+                mark!(NodeLingers);
                 self.shared.out.push_back(NodeAction::Close { conn: id, abort: true });
                 self.forget(id);
             }
@@ -423,6 +431,10 @@ impl Node {
                 conn.queued = true;
                 self.ready.push_back(id);
                 // Others come first, and meanwhile a flood would pile up: it is read on once this much is run.
+                mark!(NodeSessionSpent);
+                if conn.rx.len() >= self.shared.config.limits.receive_buffer {
+                    mark!(NodeReceiveFull);
+                }
                 read &= conn.rx.len() < self.shared.config.limits.receive_buffer;
             }
             Pause::Wait(wait) => {
@@ -518,30 +530,36 @@ impl Node {
             _ => false,
         };
         if keep && self.shared.asked.question(token).is_some() {
+            mark!(NodeAskedAgain);
             let until = now.mono + self.shared.config.limits.busy_pause;
             return self.shared.asked.pause(token, op, until);
         }
         let Some(question) = self.shared.asked.answered(token) else { return };
         self.machines = None;
         match question {
-            Question::Queue(question) => self.shared.queue.busy(now, question),
+            Question::Queue(question) => mark!(NodeQueueBusy, self.shared.queue.busy(now, question)),
             Question::Resolve(resolving) => {
+                mark!(NodeResolveBusy);
                 let (then, reply) = resolve::busy(*resolving);
                 self.resolved(now, then, Err(reply));
             }
             Question::Reception(id, question) => {
+                mark!(NodeReceptionBusy);
                 reception::refuse(&mut self.shared, self.conns.reception(id), question, replies::STORE_BUSY.reply());
                 self.touched(id);
             }
             Question::Maildrop(id, question) => {
+                mark!(NodeMaildropBusy);
                 maildrop::refuse(&mut self.shared, self.conns.maildrop(id), question);
                 self.touched(id);
             }
             Question::Reader(id, question) => {
+                mark!(NodeReaderBusy);
                 reader::refuse(&mut self.shared, self.conns.reader(id), question, false);
                 self.touched(id);
             }
             Question::Delivery(id, question) => {
+                mark!(NodeDeliveryBusy);
                 delivery::busy(self.conns.outgoing(id), question);
                 self.touched(id);
             }
@@ -564,6 +582,7 @@ impl Node {
                 return;
             }
             Notice::Missed => {
+                mark!(NodeMissedNotices);
                 self.shared.queue.rescan();
                 for (mailbox, id) in self.shared.watching.all() {
                     self.changed(id, mailbox, None);
@@ -611,6 +630,7 @@ impl Node {
     /// Cuts off one connection that did not end in time.
     fn cut_one(&mut self, now: Now) -> bool {
         let Some(id) = self.conns.first() else { return false };
+        mark!(NodeCutOff);
         self.shared.out.push_back(NodeAction::Close { conn: id, abort: true });
         if let Some(mut conn) = self.conns.remove(id) {
             self.deadlines.set(id, conn.deadline.take(), None);

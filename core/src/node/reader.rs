@@ -12,6 +12,7 @@ use super::{ConnId, Event, asked};
 use crate::channel::Channel;
 use crate::imap::server::{Action, AuthenticateAnswer, ChunkAnswer, Server};
 use crate::mailbox::{ModSeq, Request, Response};
+use crate::mark;
 use crate::ops::{
     AccountId, AccountOp, AccountReply, Body, MailboxId, MailboxOp, NewBody, StageId, StageReply, StoreError, StoreOp,
     StoreReply,
@@ -116,7 +117,13 @@ impl Reader {
         if self.bodies.len() <= message {
             let staged = self.bodies.iter().filter(|body| body.is_staged()).count();
             let crowded = staged >= shared.config.limits.staged_bodies;
-            let body = || if crowded { Intake::refused(ChunkAnswer::TooMany) } else { Intake::default() };
+            let body = || {
+                if crowded {
+                    mark!(NodeTooManyStages, Intake::refused(ChunkAnswer::TooMany))
+                } else {
+                    Intake::default()
+                }
+            };
             self.bodies.resize_with(message + 1, body);
         }
         let asker = asker(self.conn, self.over + message as u64);
@@ -141,6 +148,7 @@ impl Reader {
             }
         }
         let Some(why) = failed else { return Ok((bodies, given)) };
+        mark!(NodeAppendUnstored);
         given.take_back(shared, false);
         Err(why)
     }
@@ -187,6 +195,7 @@ impl Given {
     fn take_back(self, shared: &mut Shared, filed: bool) {
         shared.discharge(self.charged);
         if !filed {
+            mark!(NodeAppendTakenBack);
             self.stages.into_iter().for_each(|stage| shared.drop_stage(stage));
         }
     }
@@ -199,6 +208,7 @@ impl intake::Verdict for ChunkAnswer {
 /// The store's reply to a question of a session, which may be gone by now.
 pub(super) fn stored(shared: &mut Shared, session: Option<&mut Reader>, question: Question, reply: StoreReply) {
     if let StoreReply::Failed(error) = reply {
+        mark!(NodeReaderStoreFailed);
         shared.store_trouble(error);
         return refuse(shared, session, question, error == StoreError::Full);
     }

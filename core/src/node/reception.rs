@@ -13,6 +13,7 @@ use super::intake::{self, Intake};
 use super::shared::Shared;
 use super::{ConnId, Event, asked, replies, resolve};
 use crate::channel::Channel;
+use crate::mark;
 use crate::ops::{
     Accept, Accepted, AccountId, AccountOp, AccountReply, Body, Delivery, Destination, NewBody, NewRow, Resolution,
     StageId, StageReply, StoreError, StoreOp, StoreReply,
@@ -97,6 +98,7 @@ impl Reception {
         match action {
             Action::Authenticate { ticket, mechanism: _, credentials } => {
                 let Some(login) = shared.login(&credentials) else {
+                    mark!(NodeActsForAnother);
                     return self.answer(ticket, AuthenticateAnswer::Rejected);
                 };
                 let op = AccountOp::Authenticate { login: login.clone(), password: credentials.password };
@@ -152,7 +154,7 @@ impl Reception {
                         self.receiving(shared, transaction).recipients.insert(recipient, Target::Elsewhere);
                         RecipientAnswer::Accepted
                     }
-                    Err(reply) => RecipientAnswer::Refused(reply),
+                    Err(reply) => mark!(NodeNoRelay, RecipientAnswer::Refused(reply)),
                 };
                 self.answer(ticket, answer);
             }
@@ -173,6 +175,7 @@ impl Reception {
         let recipients = self.receiving(shared, transaction.id).targets(&transaction.recipients);
         let (Some(receiving), Some(recipients)) = (self.transaction.take(), recipients) else {
             // Nobody would get it, or not everybody: nothing of the kind is ever said yes to.
+            mark!(NodeNobodysMessage);
             self.discard(shared);
             return self.answer(ticket, CommitAnswer::Refused(replies::STORE_TROUBLE.reply()));
         };
@@ -182,7 +185,7 @@ impl Reception {
         }
         let (NewBody { body, structure }, charged) = match receiving.body.finish(&transaction.trace) {
             Ok(body) => body,
-            Err(why) => return self.answer(ticket, CommitAnswer::Refused(refusal(why))),
+            Err(why) => return mark!(NodeBodyUnstored, self.answer(ticket, CommitAnswer::Refused(refusal(why)))),
         };
         let stays = !deliveries.is_empty() || rows.iter().any(|row| row.destination == Destination::Local);
         let stage = match body {
@@ -245,6 +248,7 @@ impl Receiving {
 /// The store's reply to a question of a session, which may be gone by now.
 pub(super) fn stored(shared: &mut Shared, session: Option<&mut Reception>, question: Question, reply: StoreReply) {
     if let StoreReply::Failed(error) = reply {
+        mark!(NodeReceptionStoreFailed);
         shared.store_trouble(error);
         if planted::is(Bug::ALeakedTicket) {
             return;
@@ -262,6 +266,9 @@ pub(super) fn stored(shared: &mut Shared, session: Option<&mut Reception>, quest
             }
             session.answer(ticket, AuthenticateAnswer::Accepted);
             // Else the answer came too late, and the client was told to try again.
+            if !session.is_authenticated() {
+                mark!(NodeLoginTooLate);
+            }
             if !already && session.is_authenticated() {
                 shared.event(Event::Authenticated { conn, login });
             }
@@ -286,18 +293,23 @@ pub(super) fn resolved(
     let place = shared.config.routes.place(&address);
     let answer = match resolution.and_then(|found| verdict(session.may_relay(), &place, Some(&found)).map(|()| found)) {
         Ok(Resolution::Targets { accounts, others }) if accounts.is_empty() && others.is_empty() => {
+            mark!(NodeEmptyAlias);
             RecipientAnswer::Refused(replies::UNKNOWN_USER.reply())
         }
         Ok(Resolution::Targets { accounts, others }) => {
             // The answer may belong to a transaction that is over, and must leave the next one alone.
-            if session.transaction.as_ref().is_none_or(|receiving| receiving.id <= transaction) {
+            if session.transaction.as_ref().is_some_and(|receiving| receiving.id > transaction) {
+                mark!(NodeRecipientTooLate);
+            } else {
                 let receiving = session.receiving(shared, transaction);
                 receiving.recipients.insert(address, Target::Here { accounts, others });
             }
             RecipientAnswer::Accepted
         }
-        Ok(Resolution::Unknown | Resolution::TooMany) => RecipientAnswer::Refused(replies::UNKNOWN_USER.reply()),
-        Err(reply) => RecipientAnswer::Refused(reply),
+        Ok(Resolution::Unknown | Resolution::TooMany) => {
+            mark!(NodeUnknownUser, RecipientAnswer::Refused(replies::UNKNOWN_USER.reply()))
+        }
+        Err(reply) => mark!(NodeRecipientRefused, RecipientAnswer::Refused(reply)),
     };
     session.answer(ticket, answer);
 }
@@ -307,6 +319,7 @@ pub(super) fn refuse(shared: &mut Shared, session: Option<&mut Reception>, quest
     if let Question::Commit(committing) = &question {
         shared.discharge(committing.charged);
         if let Some(stage) = committing.stage {
+            mark!(NodeCommitUnstaged);
             shared.drop_stage(stage);
         }
     }
@@ -366,7 +379,7 @@ fn committed(shared: &mut Shared, session: Option<&mut Reception>, committing: C
     if delivered < accepted.emails.len() {
         shared.queue.hint(&Destination::Local, committing.wall);
     }
-    let Some(session) = session else { return };
+    let Some(session) = session else { return mark!(NodeCommittedForNobody) };
     shared.event(Event::Accepted {
         conn: session.conn,
         transaction: committing.id,

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 
 use super::shared::Shared;
 use super::{ConnId, asked, reception, replies, transfer};
+use crate::mark;
 use crate::ops::{AccountOp, AccountReply, Resolution, StoreOp, StoreReply};
 use crate::smtp::{Address, Reply};
 
@@ -48,14 +49,17 @@ pub(super) fn stored(shared: &mut Shared, mut resolving: Box<Resolving>, reply: 
         }
         StoreReply::Account(AccountReply::Accounts(first)) => {
             let Some(address) = first.into_iter().next() else {
+                mark!(NodeNoPostmaster);
                 return Resolved::Answer(resolving.then, Ok(Resolution::Unknown));
             };
+            mark!(NodePostmaster);
             resolving.postmaster = false;
             again(shared, resolving, AccountOp::Resolve { address });
             return Resolved::Asked;
         }
         StoreReply::Account(AccountReply::Resolved(resolution)) => Ok(resolution),
         StoreReply::Failed(error) => {
+            mark!(NodeResolveFailed);
             shared.store_trouble(error);
             Err(replies::of_store(error))
         }

@@ -23,6 +23,7 @@ use super::reception::delivery_prefix;
 use super::shared::Shared;
 use super::{Event, replies, resolve};
 use crate::dns::{self, LookupId};
+use crate::mark;
 use crate::ops::{Accept, Body, Delivery, Destination, NewRow, QueueRow, Resolution};
 use crate::planted::{self, Bug};
 use crate::queue::{AttemptEnd, AttemptId, RowResult, Said};
@@ -162,7 +163,7 @@ pub(super) fn begin(shared: &mut Shared, now: Now, attempt: AttemptId, destinati
                     }
                     None => shared.resolver.lookup_host(now, LookupId(attempt.0), &hop.host),
                 },
-                Err(_) => give_up(shared, now, attempt, &replies::BAD_ROUTE.reply()),
+                Err(_) => mark!(NodeBadRoute, give_up(shared, now, attempt, &replies::BAD_ROUTE.reply())),
             }
         }
     }
@@ -176,18 +177,25 @@ pub(super) fn looked_up(shared: &mut Shared, now: Now, lookup: LookupId, answer:
     transfer.looking = false;
     let reply = match answer {
         dns::Answer::Hosts(hosts) => return hosts_found(shared, now, attempt, hosts),
-        dns::Answer::NullMx => replies::NULL_MX.reply(),
-        dns::Answer::NoSuchDomain => replies::NO_DOMAIN.reply(),
-        dns::Answer::NoAddress => replies::NO_ADDRESS.reply(),
+        dns::Answer::NullMx => mark!(NodeNullMx, replies::NULL_MX.reply()),
+        dns::Answer::NoSuchDomain => mark!(NodeNoDomain, replies::NO_DOMAIN.reply()),
+        dns::Answer::NoAddress => mark!(NodeNoAddress, replies::NO_ADDRESS.reply()),
         dns::Answer::BadName(why) => {
+            mark!(NodeBadName);
             Reply::new(550, Some(crate::smtp::EnhancedStatus(5, 1, 2)), alloc::format!("Not a domain name: {why}"))
         }
         dns::Answer::Temporary(why) => {
+            mark!(NodeLookupFailed);
             Reply::new(451, Some(crate::smtp::EnhancedStatus(4, 4, 3)), alloc::format!("DNS: {why}"))
         }
     };
     let routed = reply.is_permanent() && shared.transfers.is_routed(attempt);
-    give_up(shared, now, attempt, &if routed { replies::ROUTE_UNKNOWN.reply() } else { reply });
+    give_up(
+        shared,
+        now,
+        attempt,
+        &if routed { mark!(NodeRouteUnknown, replies::ROUTE_UNKNOWN.reply()) } else { reply },
+    );
 }
 
 fn hosts_found(shared: &mut Shared, now: Now, attempt: AttemptId, mut hosts: Vec<dns::MxHost>) {
@@ -198,9 +206,10 @@ fn hosts_found(shared: &mut Shared, now: Now, attempt: AttemptId, mut hosts: Vec
     let ours = shared.config.hostname.as_str();
     let own = hosts.iter().filter(|_| !shared.transfers.is_routed(attempt));
     if let Some(own) = { own }.find(|host| host.name.eq_ignore_ascii_case(ours)).map(|host| host.preference) {
+        mark!(NodeOwnExchanger);
         hosts.retain(|host| host.preference < own);
         if hosts.is_empty() {
-            return give_up(shared, now, attempt, &replies::MX_LOOP.reply());
+            return mark!(NodeMxLoop, give_up(shared, now, attempt, &replies::MX_LOOP.reply()));
         }
     }
     if planted::is(Bug::AWrongMxOrder) {
@@ -213,7 +222,7 @@ fn hosts_found(shared: &mut Shared, now: Now, attempt: AttemptId, mut hosts: Vec
         .collect();
     if candidates.is_empty() {
         // The exchangers have names, but their addresses are not to be had just now.
-        return give_up(shared, now, attempt, &replies::NO_ADDRESS_NOW.reply());
+        return mark!(NodeNoAddressNow, give_up(shared, now, attempt, &replies::NO_ADDRESS_NOW.reply()));
     }
     found(shared, now, attempt, candidates);
 }
@@ -240,12 +249,14 @@ fn next(shared: &mut Shared, now: Now, attempt: AttemptId) {
         // Every row has its outcome; and if that was nothing but 421, the destination is better left alone for a while.
         let said = Said::ours(transfer.said());
         let useless = transfer.reply.is_some() && !transfer.reached;
-        let outcome = if useless { AttemptEnd::Unreachable(said) } else { AttemptEnd::Reached(said) };
+        let outcome =
+            if useless { mark!(NodeUseless, AttemptEnd::Unreachable(said)) } else { AttemptEnd::Reached(said) };
         return end(shared, now, attempt, outcome);
     }
     match transfer.candidates.pop_front() {
         Some(candidate) => shared.dials.push_back(Dial::Delivery { attempt, candidate }),
         None => {
+            mark!(NodeCandidatesSpent);
             let reply = transfer.said();
             give_up(shared, now, attempt, &reply);
         }
@@ -269,16 +280,21 @@ pub(super) fn ended(shared: &mut Shared, now: Now, attempt: AttemptId, ended: En
     let Ended { candidate, unusable, progress, broken } = ended;
     transfer.reached |= progress;
     if let Some(reply) = unusable {
+        mark!(NodeNextCandidate);
         transfer.heard(reply.clone());
         let why = reply.to_string();
         shared.event(Event::Unreachable { host: candidate.to_string(), why });
         if broken && candidate.tls && shared.config.delivery.tls.is_some() {
             // Opportunistic (RFC 7435): what TLS breaks is tried once more without it.
+            mark!(NodeWithoutTls);
             let again = Candidate { tls: false, ..candidate };
             retry_candidate(shared, attempt, again);
         }
     } else if progress {
         // Messages may be left: the server ended the session early. It was of use, so it is asked again.
+        if !transfer.messages.is_empty() {
+            mark!(NodeSameCandidate);
+        }
         retry_candidate(shared, attempt, candidate);
     }
     next(shared, now, attempt);
@@ -326,6 +342,7 @@ pub(super) fn abandon(shared: &mut Shared, now: Now) {
     let looking = |(attempt, transfer): (&AttemptId, &Transfer)| transfer.looking.then_some(*attempt);
     let attempts: Vec<_> = shared.transfers.under_way.iter().filter_map(looking).collect();
     for attempt in attempts {
+        mark!(NodeAbandoned);
         end(shared, now, attempt, AttemptEnd::Abandoned);
     }
 }
@@ -363,6 +380,7 @@ fn resolve_row(shared: &mut Shared, now: Now, attempt: AttemptId, row: QueueRow)
         }
         Place::Elsewhere(destination) => {
             // The configuration changed while it waited: it is no longer ours.
+            mark!(NodeNoLongerOurs);
             let (recipient, prefix) = (row.recipient.clone(), row.prefix.clone());
             let accept = forward(&row, Vec::new(), [NewRow { recipient, destination, prefix, due: now.wall }].into());
             settle_local(shared, now, attempt, &row, RowResult::Forward(Box::new(accept)));
@@ -377,6 +395,7 @@ pub(super) fn resolved(shared: &mut Shared, now: Now, local: LocalRow, resolutio
         Ok(Resolution::Targets { accounts, others }) => {
             let rows = onward(shared, now, &row, others);
             if accounts.is_empty() && rows.is_empty() {
+                mark!(NodeAliasLoop);
                 RowResult::Refused(Said::ours(replies::TOO_MANY_TARGETS.reply()))
             } else {
                 let prefix = delivery_prefix(row.reverse_path.as_ref(), &row.recipient, &row.prefix);
@@ -385,9 +404,13 @@ pub(super) fn resolved(shared: &mut Shared, now: Now, local: LocalRow, resolutio
                 RowResult::Forward(Box::new(forward(&row, accounts.into_iter().map(delivery).collect(), rows)))
             }
         }
-        Ok(Resolution::Unknown) => RowResult::Refused(Said::ours(replies::UNKNOWN_USER.reply())),
-        Ok(Resolution::TooMany) => RowResult::Refused(Said::ours(replies::TOO_MANY_TARGETS.reply())),
-        Err(reply) => RowResult::Deferred(Said::ours(reply)),
+        Ok(Resolution::Unknown) => {
+            mark!(NodeUserGone, RowResult::Refused(Said::ours(replies::UNKNOWN_USER.reply())))
+        }
+        Ok(Resolution::TooMany) => {
+            mark!(NodeTooManyTargets, RowResult::Refused(Said::ours(replies::TOO_MANY_TARGETS.reply())))
+        }
+        Err(reply) => mark!(NodeUnresolved, RowResult::Deferred(Said::ours(reply))),
     };
     settle_local(shared, now, attempt, &row, result);
 }

@@ -19,6 +19,7 @@ use core::mem;
 use bytes::Bytes;
 
 use super::{AttemptEnd, Config, Event, Failure, RowResult, Said, dsn, schedule};
+use crate::mark;
 use crate::message::StructureParser;
 use crate::ops::{Accept, Accepted, Attempted, Body, Destination, LeaseEpoch, NewRow, QueueRow, RowId, Settle};
 use crate::planted::{self, Bug};
@@ -159,11 +160,13 @@ impl Attempt {
                     continue;
                 }
                 RowResult::Deferred(said) if !schedule::expired(state, self.begun) => {
+                    mark!(QueueRetry);
                     let due = schedule::retry(config, random, state, now);
                     batch.lines.push(Line { row, fate: Fate::Retry { due, said } });
                     continue;
                 }
                 RowResult::Forward(_) if self.full_until.is_some() => {
+                    mark!(QueueForwardWaits);
                     self.waiting.push(Outcome { row, result });
                     continue;
                 }
@@ -171,10 +174,11 @@ impl Attempt {
                     batch.lines.push(Line { row, fate: Fate::Forwarded(accept) });
                     continue;
                 }
-                RowResult::Deferred(said) => (Failure::Expired, said),
-                RowResult::Refused(said) => (Failure::Refused, said),
+                RowResult::Deferred(said) => mark!(QueueExpired, (Failure::Expired, said)),
+                RowResult::Refused(said) => mark!(QueueRefused, (Failure::Refused, said)),
             };
             if self.rows[row].reverse_path.is_none() {
+                mark!(QueueNobodyToTell);
                 batch.lines.push(Line { row, fate: Fate::Failed { why, said, notice: None } });
                 continue;
             }
@@ -188,6 +192,7 @@ impl Attempt {
                     messages.len() - 1
                 }
                 None => {
+                    mark!(QueueBounceWaits);
                     self.waiting.push(Outcome { row, result: back(why, said) });
                     continue;
                 }

@@ -14,6 +14,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use super::{Limits, Said};
+use crate::mark;
 use crate::ops::{Destination, QueueRow, RowId};
 use crate::time::{Mono, Wall};
 
@@ -75,6 +76,7 @@ impl Lanes {
         if self.lanes.len() >= limits.destinations.max(1)
             && let Some(idle) = self.idle.pop_first()
         {
+            mark!(QueueSuspensionForgotten);
             self.lanes.remove(&idle);
         }
         limits.destinations.max(1).saturating_sub(self.lanes.len())

@@ -66,6 +66,7 @@ use lanes::{Lanes, Look, Suspension};
 use lease::Lease;
 use scan::Scan;
 
+use crate::mark;
 use crate::ops::{
     Accepted, Destination, LeaseEpoch, QueueOp, QueueReply, QueueRow, RowId, StoreError, StoreOp, StoreReply,
 };
@@ -184,6 +185,7 @@ impl Queue {
         } else if self.hints.len() < self.config.limits.destinations {
             self.hints.insert(destination.clone(), due);
         } else {
+            mark!(QueueHintsFull);
             self.scan.wanted = true;
         }
     }
@@ -197,12 +199,14 @@ impl Queue {
         if self.wanted.len() < self.config.limits.destinations {
             self.wanted.insert(destination.clone());
         } else {
+            mark!(QueueWantedFull);
             self.scan.wanted = true;
         }
     }
 
     /// Anything may have been hinted at or asked to be retried: look at all destinations afresh, and suspensions end.
     pub fn rescan(&mut self) {
+        mark!(QueueRescan);
         self.scan.everything();
         self.lanes.resume_all();
     }
@@ -218,6 +222,7 @@ impl Queue {
         match (question, reply) {
             (Question::Lease { until, .. }, QueueReply::Leased(epoch)) => self.leased(now, epoch, until),
             (Question::Lease { epoch, .. }, QueueReply::Lost) => {
+                mark!(QueueLeaseRefused);
                 self.lease.answered();
                 self.lost(now, epoch.is_none());
             }
@@ -231,9 +236,12 @@ impl Queue {
                 head.truncate(self.config.limits.header);
                 self.header(now, attempt, Some(&head));
             }
-            (Question::Header { attempt, .. }, QueueReply::Gone) => self.header(now, attempt, None),
+            (Question::Header { attempt, .. }, QueueReply::Gone) => {
+                mark!(QueueRowGone, self.header(now, attempt, None))
+            }
             (Question::Settle { attempt }, QueueReply::Settled(accepted)) => self.recorded(now, attempt, &accepted),
             (Question::Settle { attempt }, QueueReply::Lost) => {
+                mark!(QueueLeaseLost);
                 self.lost(now, false);
                 self.unrecorded(attempt, Attempt::dissolve);
             }
@@ -248,6 +256,7 @@ impl Queue {
     pub fn busy(&mut self, now: Now, question: QuestionId) {
         let now = self.clock.read(now);
         if let Some(asked) = self.asked.remove(&question) {
+            mark!(QueueBusy);
             self.park(now.mono.after(self.config.limits.busy_pause), asked);
         }
     }
@@ -276,12 +285,14 @@ impl Queue {
         match end {
             AttemptEnd::Reached(_) => self.lanes.resume(&over.destination),
             AttemptEnd::Unreachable(said) => {
+                mark!(QueueSuspends);
                 let pause = self.config.limits.suspension.min(schedule::interval(&self.config, 0));
                 let until = now.mono.after(pause);
                 let suspension = Suspension { until, begun: over.begun, said: said.clone() };
                 self.lanes.suspend(&over.destination, suspension);
             }
             AttemptEnd::Abandoned => {
+                mark!(QueueAbandoned);
                 let destination = over.destination.clone();
                 self.look_at(&destination, Look::Afresh);
             }
@@ -385,6 +396,7 @@ impl Queue {
         match self.parked.pop_first() {
             Some((_, Question::Lease { .. })) => self.ask_lease(now),
             Some((_, Question::Settle { attempt })) if !self.lease.is_held(self.settling(attempt)) => {
+                mark!(QueueSettleTooLate);
                 self.unrecorded(attempt, Attempt::dissolve);
             }
             Some((_, question)) => self.ask(now, question),
@@ -401,15 +413,17 @@ impl Queue {
         self.troubled = true;
         let later = now.mono.after(self.config.limits.failed_pause.max(Duration::from_millis(1)));
         match (question, error) {
-            (Question::Header { attempt, .. }, _) => self.header(now, attempt, Some(&[])),
+            (Question::Header { attempt, .. }, _) => mark!(QueueHeaderUnreadable, self.header(now, attempt, Some(&[]))),
             (Question::Settle { attempt }, StoreError::Full) if self.accepts(attempt) => {
+                mark!(QueueNoRoomForBounces);
                 self.unrecorded(attempt, |attempt| attempt.full(later));
                 self.later.insert((later, attempt));
             }
             (Question::Settle { attempt }, StoreError::Unknown) if self.forwards(attempt) => {
+                mark!(QueueForwardUnknown);
                 self.unrecorded(attempt, Attempt::unknown);
             }
-            (question, _) => self.park(later, question),
+            (question, _) => mark!(QueueStoreFailed, self.park(later, question)),
         }
     }
 
@@ -469,6 +483,9 @@ impl Queue {
 
     fn look_at(&mut self, destination: &Destination, look: Look) -> bool {
         let room = self.lanes.activate(destination, look, &self.config.limits);
+        if !room {
+            mark!(QueueLanesFull);
+        }
         self.scan.wanted |= !room;
         room
     }
@@ -481,6 +498,7 @@ impl Queue {
         let Some(pass) = self.scan.pass.as_mut().filter(|pass| !pass.asked) else { return false };
         let room = self.lanes.room(&self.config.limits);
         if room == 0 {
+            mark!(QueueScanHeldUp);
             return false;
         }
         pass.asked = true;
@@ -513,6 +531,9 @@ impl Queue {
     fn ask_page(&mut self, now: Now) -> bool {
         let Some(epoch) = self.lease.epoch() else { return false };
         if self.attempts.len() + self.pages >= self.config.limits.attempts.max(1) {
+            if self.lanes.waiting() {
+                mark!(QueueAttemptsFull);
+            }
             return false;
         }
         let Some((destination, after)) = self.lanes.turn(&self.config.limits) else { return false };
@@ -528,6 +549,7 @@ impl Queue {
     fn page(&mut self, now: Now, destination: &Destination, asked: usize, epoch: LeaseEpoch, rows: Vec<QueueRow>) {
         self.pages = self.pages.saturating_sub(1);
         if self.draining || !self.lease.is_held(Some(epoch)) || !self.lease.is_live(now.wall) {
+            mark!(QueuePageForgone);
             self.lanes.forgo(destination);
             self.rest(now, destination);
             return;
@@ -572,6 +594,7 @@ impl Queue {
         let mut attempt = Attempt::new(destination.clone(), rows, epoch, begun);
         self.lanes.begun(destination);
         if let Some(suspension) = suspension {
+            mark!(QueueSharesSuspension);
             attempt.finish(&AttemptEnd::Unreachable(suspension.said.clone()));
             self.ready.insert(id);
         } else {
@@ -597,6 +620,7 @@ impl Queue {
         let Some(attempt) = self.attempts.get_mut(&id) else { return true };
         let void = if attempt.epoch == epoch { Vec::new() } else { attempt.void() };
         if !void.is_empty() {
+            mark!(QueueOutcomeVoid);
             let destination = attempt.destination.clone();
             for row in void {
                 self.flying.remove(&row);
@@ -614,7 +638,10 @@ impl Queue {
 
     /// Goes on with an attempt's batch: reads the next header, or has it recorded.
     fn advance(&mut self, now: Now, id: AttemptId) {
-        let Some(epoch) = self.lease.epoch() else { return self.unrecorded(id, Attempt::dissolve) };
+        let Some(epoch) = self.lease.epoch() else {
+            mark!(QueueLeaseGoneMidway);
+            return self.unrecorded(id, Attempt::dissolve);
+        };
         let Some(attempt) = self.attempts.get_mut(&id) else { return };
         let mut context =
             Context { config: &self.config, routes: &self.routes, random: &mut self.random, now: now.wall };
