@@ -20,6 +20,7 @@ use crate::imap::encode;
 use crate::imap::reader::Input;
 use crate::imap::types::{AppendMessage, Code, LiteralMode};
 use crate::mailbox::{self, MailboxName, Request, Response};
+use crate::mark;
 use crate::message::HeaderEnd;
 use crate::pace::Pace;
 use crate::time::Mono;
@@ -87,7 +88,9 @@ impl Append {
         self.chunks.remove(at);
         let refused = match answer {
             ChunkAnswer::Taken => return,
-            ChunkAnswer::TooMany => Completion::too_many("Too many large messages at once"),
+            ChunkAnswer::TooMany => {
+                mark!(ImapTooManyStages, Completion::too_many("Too many large messages at once"))
+            }
             ChunkAnswer::Full | ChunkAnswer::Unavailable => Completion::unavailable(answer == ChunkAnswer::Full),
         };
         self.refused.get_or_insert(refused);
@@ -135,6 +138,7 @@ impl Append {
             return Progress::Ask(Request::Append { to: self.to.clone(), messages });
         }
         if let Some(until) = until.filter(|_| self.chunks.len() >= cx.config.limits.session.window.max(1)) {
+            mark!(ImapWindowFull);
             return Progress::Chunks { until, read: false };
         }
         if cx.tx.is_full() {
@@ -144,7 +148,9 @@ impl Append {
             Some(Input::Octets(octets)) => self.octets(octets, cx),
             Some(Input::Message(message)) => self.announced = Some(message),
             Some(Input::End) => self.stage = Stage::Ended,
-            Some(Input::Bad(_)) => self.refused = Some(Completion::bad("Expected a message or the end")),
+            Some(Input::Bad(_)) => {
+                self.refused = Some(mark!(ImapAppendSyntax, Completion::bad("Expected a message or the end")));
+            }
             Some(_) => {}
             None => {
                 let limits = &cx.config.limits;
@@ -182,11 +188,13 @@ impl Append {
         let in_header = self.header_octets(&bytes);
         if let Some(at) = memchr::memchr(0, &bytes) {
             bytes.truncate(at);
+            mark!(ImapNul);
             self.refused = Some(Completion::no(Code::UnknownCte, "There is a NUL in the message"));
         }
         if let Some(at) = bytes.iter().take(in_header).position(|octet| !octet.is_ascii()) {
             bytes.truncate(at);
             let words = "The header has octets beyond ASCII: ENABLE UTF8=ACCEPT first";
+            mark!(ImapHeaderNotAscii);
             self.refused = Some(Completion::no(Code::Cannot, words));
         }
         if bytes.is_empty() {
@@ -232,7 +240,7 @@ impl Append {
                 }
             }
             Some(Response::NoMailbox) => Completion::try_create(),
-            Some(Response::TooMany) => Completion::too_many("Too many messages or keywords"),
+            Some(Response::TooMany) => mark!(ImapAppendTooMany, Completion::too_many("Too many messages or keywords")),
             Some(Response::Unavailable { full }) => Completion::unavailable(full),
             _ => Completion::unavailable(false),
         }
@@ -248,10 +256,12 @@ fn waits(message: &AppendMessage) -> bool {
 fn refusal(message: &AppendMessage, cx: &Cx<'_>) -> Option<Completion> {
     match message.literal.len {
         len if len > cx.config.message_size => {
-            Some(Completion::no(Code::TooBig, "The message is larger than APPENDLIMIT"))
+            Some(mark!(ImapMessageTooBig, Completion::no(Code::TooBig, "The message is larger than APPENDLIMIT")))
         }
-        0 => Some(Completion::no(Code::Cannot, "There is nothing in the message")),
-        _ if flags(&message.flags).is_none() => Some(Completion::too_many("A keyword is too long")),
+        0 => Some(mark!(ImapMessageEmpty, Completion::no(Code::Cannot, "There is nothing in the message"))),
+        _ if flags(&message.flags).is_none() => {
+            Some(mark!(ImapKeywordTooLong, Completion::too_many("A keyword is too long")))
+        }
         _ => None,
     }
 }

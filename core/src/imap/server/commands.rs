@@ -24,6 +24,7 @@ use crate::imap::types::{
     Tag, Tagged, Transfer,
 };
 use crate::mailbox::{FlagChange, FlagMode, MailboxName, Request, UidSet};
+use crate::mark;
 use crate::outbox::Outbox;
 use crate::sasl::{self, Credentials, Mechanism};
 use crate::session::{End, Layer, Step};
@@ -35,7 +36,6 @@ type Refusal = Completion;
 const LOG_IN_FIRST: Completion = Completion::bad("Log in first");
 const LOGGED_IN: Completion = Completion::bad("Already logged in");
 const SELECT_FIRST: Completion = Completion::bad("No mailbox selected");
-pub(super) const NO_SUCH_NUMBER: Completion = Completion::bad("There is no message with that number");
 
 impl Server {
     /// Begins a command.
@@ -64,27 +64,32 @@ impl Server {
                 encode::id(tx, [("name", "Pillarbox")]);
                 Ok(Task::Over(Completion::OK))
             }
-            Command::StartTls if logged_in || self.tls => Err(Completion::bad("Not now")),
-            Command::StartTls if !self.config.starttls => Err(Completion::bad("TLS is not offered")),
-            Command::StartTls if behind > 0 => Err(Completion::bad("Nothing may follow STARTTLS before TLS is up")),
+            Command::StartTls if logged_in || self.tls => mark!(ImapTlsRefused, Err(Completion::bad("Not now"))),
+            Command::StartTls if !self.config.starttls => {
+                mark!(ImapTlsRefused, Err(Completion::bad("TLS is not offered")))
+            }
+            Command::StartTls if behind > 0 => {
+                mark!(ImapTlsNotAlone, Err(Completion::bad("Nothing may follow STARTTLS before TLS is up")))
+            }
             Command::StartTls => {
                 Completion::OK.say(&tag, "STARTTLS", tx);
                 self.state = State::Upgrading;
                 return Turn::Say(Step::Upgrade(Layer::Tls));
             }
-            Command::Login { .. } | Command::Authenticate { .. } if logged_in => Err(LOGGED_IN),
+            Command::Login { .. } | Command::Authenticate { .. } if logged_in => mark!(ImapOutOfOrder, Err(LOGGED_IN)),
             Command::Login { .. } | Command::Authenticate { .. } if !self.takes_login() => {
-                Err(Completion::no(Code::PrivacyRequired, reply::NEEDS_TLS))
+                mark!(ImapNeedsTls, Err(Completion::no(Code::PrivacyRequired, reply::NEEDS_TLS)))
             }
             Command::Login { user, password } => match core::str::from_utf8(&user) {
                 Ok(user) if !user.contains('\0') => {
                     let credentials = Credentials { authzid: String::new(), authcid: user.to_string(), password };
                     return self.authenticate(now, tag, name, Mechanism::Login, credentials);
                 }
-                _ => Err(Completion::no(Code::AuthenticationFailed, reply::REJECTED)),
+                _ => mark!(ImapRejected, Err(Completion::no(Code::AuthenticationFailed, reply::REJECTED))),
             },
             Command::Authenticate { mechanism, initial } => {
                 let Some(Mechanism::Plain) = Mechanism::named(mechanism.as_bytes()) else {
+                    mark!(ImapMechanism);
                     return self.over(now, tag, name, Completion::no(Code::Cannot, "Unrecognized mechanism"), tx);
                 };
                 let begun = sasl::Exchange::begin(Mechanism::Plain, initial.as_ref().map(|it| it.expose()));
@@ -95,7 +100,7 @@ impl Server {
                 return self.exchange(now, tag, exchange, turn, tx);
             }
             command if logged_in => self.logged_in(now, command, tx),
-            _ => Err(LOG_IN_FIRST),
+            _ => mark!(ImapOutOfOrder, Err(LOG_IN_FIRST)),
         };
         match task {
             Ok(task) => {
@@ -178,7 +183,7 @@ impl Server {
     }
 
     fn selected(&mut self) -> Result<&mut View, Refusal> {
-        self.view.as_mut().ok_or(SELECT_FIRST)
+        self.view.as_mut().ok_or_else(|| mark!(ImapNothingSelected, SELECT_FIRST))
     }
 
     fn unselect(&mut self) -> Result<Task, Refusal> {
@@ -191,7 +196,7 @@ impl Server {
     fn writable(&mut self) -> Result<&mut View, Refusal> {
         let view = self.selected()?;
         if view.read_only {
-            Err(Completion::no(Code::ReadOnly, "The mailbox is open for reading only"))
+            mark!(ImapReadOnly, Err(Completion::no(Code::ReadOnly, "The mailbox is open for reading only")))
         } else {
             Ok(view)
         }
@@ -236,7 +241,7 @@ impl Server {
 
     fn select(&mut self, select: Select, tx: &mut Outbox) -> Result<Task, Refusal> {
         if select.qresync.is_some() && !self.enabled.qresync {
-            return Err(Completion::bad("ENABLE QRESYNC first"));
+            return mark!(ImapNotEnabled, Err(Completion::bad("ENABLE QRESYNC first")));
         }
         let stored = kept(&select.mailbox);
         if select.condstore {
@@ -273,9 +278,9 @@ impl Server {
         let view = self.selected()?;
         let Fetch { uid, set, mut items, changed_since, vanished } = fetch;
         if vanished && !qresync {
-            return Err(Completion::bad("ENABLE QRESYNC first"));
+            return mark!(ImapNotEnabled, Err(Completion::bad("ENABLE QRESYNC first")));
         }
-        let uids = view.resolve(&set, uid).ok_or(NO_SUCH_NUMBER)?;
+        let uids = view.resolve(&set, uid).ok_or_else(no_such_number)?;
         let writable = !view.read_only;
         if uid && !items.contains(&FetchItem::Uid) {
             items.insert(0, FetchItem::Uid);
@@ -297,9 +302,9 @@ impl Server {
 
     fn store(&mut self, store: Store, tx: &mut Outbox) -> Result<Task, Refusal> {
         let view = self.writable()?;
-        let uids = view.resolve(&store.set, store.uid).ok_or(NO_SUCH_NUMBER)?;
+        let uids = view.resolve(&store.set, store.uid).ok_or_else(no_such_number)?;
         let Some((flags, keywords)) = flags(&store.flags) else {
-            return Err(Completion::too_many("A keyword is too long"));
+            return mark!(ImapKeywordTooLong, Err(Completion::too_many("A keyword is too long")));
         };
         let mode = match store.change {
             types::FlagChange::Replace => FlagMode::Replace,
@@ -333,7 +338,7 @@ impl Server {
 
     fn transfer(&mut self, transfer: &Transfer, remove: bool) -> Result<Task, Refusal> {
         let view = if remove { self.writable()? } else { self.selected()? };
-        let uids = view.resolve(&transfer.set, transfer.uid).ok_or(NO_SUCH_NUMBER)?;
+        let uids = view.resolve(&transfer.set, transfer.uid).ok_or_else(no_such_number)?;
         let to = stored(&transfer.mailbox).map_err(|_| bad_name())?;
         Ok(Task::Copying(Copying::new(uids, to, remove)))
     }
@@ -358,9 +363,16 @@ impl Server {
                 self.doing = Some(Doing { tag, name: NAME, stage: Stage::Working(Task::Sasl(exchange)) });
                 Turn::On
             }
-            (Err(sasl::Failure::Base64), _) => self.over(now, tag, NAME, Completion::bad("Not base64"), tx),
-            (Err(sasl::Failure::Cancelled), _) => self.over(now, tag, NAME, Completion::bad("Cancelled"), tx),
-            _ => self.over(now, tag, NAME, Completion::bad("Not a response of this mechanism"), tx),
+            (Err(sasl::Failure::Base64), _) => {
+                mark!(ImapBadExchange, self.over(now, tag, NAME, Completion::bad("Not base64"), tx))
+            }
+            (Err(sasl::Failure::Cancelled), _) => {
+                mark!(ImapExchangeCancelled, self.over(now, tag, NAME, Completion::bad("Cancelled"), tx))
+            }
+            _ => {
+                let malformed = Completion::bad("Not a response of this mechanism");
+                mark!(ImapBadExchange, self.over(now, tag, NAME, malformed, tx))
+            }
         }
     }
 
@@ -389,11 +401,13 @@ impl Server {
                 self.over(now, tag, name, Completion::ok(code), tx)
             }
             Some(Reply::Login(AuthenticateAnswer::Rejected)) => {
+                mark!(ImapRejected);
                 self.failed_logins += 1;
                 let turn = self.over(now, tag, name, Completion::no(Code::AuthenticationFailed, reply::REJECTED), tx);
                 if self.failed_logins < self.config.limits.session.failed_logins {
                     return turn;
                 }
+                mark!(ImapTooManyLogins);
                 reply::bye(reply::TOO_MANY_LOGINS, tx);
                 self.end(End::Refused)
             }
@@ -407,7 +421,7 @@ fn change(request: Request) -> Task {
 }
 
 fn create(mailbox: &types::MailboxName, uses: &[SpecialUse], unknown: bool) -> Result<Task, Refusal> {
-    let no_use = || Completion::no(Code::UseAttr, "No mailbox can be for that");
+    let no_use = || mark!(ImapNoSuchUse, Completion::no(Code::UseAttr, "No mailbox can be for that"));
     let name = MailboxName::new(without_end(mailbox.as_str())).map_err(|_| bad_name())?;
     let special_use = match uses {
         _ if unknown => return Err(no_use()),
@@ -418,13 +432,17 @@ fn create(mailbox: &types::MailboxName, uses: &[SpecialUse], unknown: bool) -> R
     Ok(Task::Changing(Changing::called(mailbox, Request::Create { name, special_use })))
 }
 
+pub(super) fn no_such_number() -> Completion {
+    mark!(ImapNoSuchNumber, Completion::bad("There is no message with that number"))
+}
+
 /// A delimiter at the end says that there will be mailboxes below (RFC 9051 §6.3.4); here there may always be.
 fn without_end(name: &str) -> &str {
     name.strip_suffix(MailboxName::DELIMITER).unwrap_or(name)
 }
 
 fn bad_name() -> Completion {
-    Completion::no(Code::Cannot, "That is no name for a mailbox here")
+    mark!(ImapBadName, Completion::no(Code::Cannot, "That is no name for a mailbox here"))
 }
 
 /// The name of a mailbox that should be there.

@@ -8,6 +8,7 @@ use super::view::modseq;
 use crate::imap::encode::{self, Condition};
 use crate::imap::types::Code;
 use crate::mailbox::{MailboxName, Request, Response, UidSet};
+use crate::mark;
 
 /// Messages are being filed elsewhere.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Copying {
                 view.look_again();
                 Completion::try_create()
             }
-            Some(Response::TooMany) => Completion::too_many("Too many messages"),
+            Some(Response::TooMany) => mark!(ImapCopyTooMany, Completion::too_many("Too many messages")),
             Some(Response::Unavailable { full }) => Completion::unavailable(full),
             _ => Completion::unavailable(false),
         })

@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::commands::NO_SUCH_NUMBER;
+use super::commands::no_such_number;
 use super::reply::Completion;
 use super::terms;
 use super::view::View;
@@ -17,6 +17,7 @@ use crate::imap::types::{
     AddressField, Charset, Code, Date, DateField, Enabled, Flag, ObjectId, Search, SearchKey, SequenceSet, When,
 };
 use crate::mailbox::{Entry, FlagSet, Keyword, Keywords, ModSeq, PAGE, UidSet};
+use crate::mark;
 use crate::message::TextKey;
 use crate::ops::{EmailId, Id, ThreadId};
 use crate::time::Wall;
@@ -124,7 +125,7 @@ impl Criteria {
     /// What the client asks for, as of now.
     pub(super) fn new(search: &Search, view: &View, enabled: Enabled, now: Wall) -> Result<Self, Completion> {
         if search.charset != Charset::Unsaid && enabled.utf8_accept {
-            return Err(Completion::bad("After ENABLE UTF8=ACCEPT no charset is said"));
+            return mark!(ImapCharsetSaid, Err(Completion::bad("After ENABLE UTF8=ACCEPT no charset is said")));
         }
         if let Charset::Other(_) = search.charset {
             return Err(bad_charset());
@@ -396,7 +397,7 @@ impl Reader<'_> {
     fn set(&self, set: &SequenceSet, uid: bool) -> Result<Key, Completion> {
         match set {
             SequenceSet::Saved => Ok(Key::Saved),
-            set => self.view.span(set, uid).map(Key::These).ok_or(NO_SUCH_NUMBER),
+            set => self.view.span(set, uid).map(Key::These).ok_or_else(no_such_number),
         }
     }
 
@@ -424,7 +425,7 @@ impl Reader<'_> {
         match core::str::from_utf8(octets) {
             Ok(text) if good => Ok(text.into()),
             _ if *self.charset == Charset::Unsaid => Err(bad_charset()),
-            _ => Err(Completion::bad("A string is not in the charset that was said")),
+            _ => mark!(ImapNotInCharset, Err(Completion::bad("A string is not in the charset that was said"))),
         }
     }
 
@@ -433,7 +434,7 @@ impl Reader<'_> {
             return Ok(Key::Text(index));
         }
         if self.texts.len() == TEXTS {
-            return Err(Completion::too_many("Too many texts are searched for"));
+            return mark!(ImapTooManyTexts, Err(Completion::too_many("Too many texts are searched for")));
         }
         self.texts.push(text);
         Ok(Key::Text(self.texts.len() - 1))
@@ -441,7 +442,7 @@ impl Reader<'_> {
 }
 
 fn bad_charset() -> Completion {
-    Completion::no(Code::BadCharset(&["US-ASCII", "UTF-8"]), "That charset is not known here")
+    mark!(ImapBadCharset, Completion::no(Code::BadCharset(&["US-ASCII", "UTF-8"]), "That charset is not known here"))
 }
 
 /// The id that a client was told; `None` when it was told no such one.

@@ -31,6 +31,7 @@ use super::task::{Cx, Progress};
 use super::vanished::Vanishing;
 use crate::imap::types::{Code, FetchItem};
 use crate::mailbox::{Entry, FlagChange, FlagMode, FlagSet, HEADS_OCTETS, ModSeq, PAGE, Request, Response, UidSet};
+use crate::mark;
 
 /// A FETCH under way.
 #[derive(Debug)]
@@ -279,9 +280,11 @@ impl Fetching {
     fn outcome(&self) -> Completion {
         match self.trouble {
             None => Completion::OK,
-            Some(Trouble::Gone) => Completion::ok(Code::ExpungeIssued),
-            Some(Trouble::UnknownEncoding) => Completion::no(Code::UnknownCte, "The encoding of a part is not known"),
-            Some(Trouble::Unreadable) => Completion::unavailable(false),
+            Some(Trouble::Gone) => mark!(ImapMessageGone, Completion::ok(Code::ExpungeIssued)),
+            Some(Trouble::UnknownEncoding) => {
+                mark!(ImapUnknownEncoding, Completion::no(Code::UnknownCte, "The encoding of a part is not known"))
+            }
+            Some(Trouble::Unreadable) => mark!(ImapMessageUnreadable, Completion::unavailable(false)),
         }
     }
 }

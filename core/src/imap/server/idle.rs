@@ -5,6 +5,7 @@ use super::sync::Sync;
 use super::task::{Cx, Progress};
 use crate::imap::reader::{Exchange, Input};
 use crate::mailbox::Response;
+use crate::mark;
 
 /// An IDLE under way.
 #[derive(Debug, Default)]
@@ -36,7 +37,7 @@ impl Idle {
         }
         match cx.reader.next(cx.rx, cx.config.limits.session.chunk) {
             Some(Input::Line(line)) if line.eq_ignore_ascii_case(b"DONE") => Progress::Done(Completion::OK),
-            Some(_) => Progress::Done(Completion::bad("Expected DONE")),
+            Some(_) => mark!(ImapNotDone, Progress::Done(Completion::bad("Expected DONE"))),
             None => Progress::Peer { until: None },
         }
     }

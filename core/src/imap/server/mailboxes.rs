@@ -15,6 +15,7 @@ use crate::imap::encode::{self, ListAttribute, ListEntry, StatusValue};
 use crate::imap::types::pattern::Matcher;
 use crate::imap::types::{self, Code, ListPattern, ListReturn, ListSelect, StatusItem};
 use crate::mailbox::{Counters, Mailbox, MailboxName, Request, Response};
+use crate::mark;
 use crate::ops::MailboxId;
 
 /// Names that are told in one step.
@@ -342,11 +343,17 @@ impl Changing {
             Some(Response::Done) => Completion::OK,
             Some(Response::Made(id)) => Completion::ok(Code::MailboxId(object_id(b'F', id.0))),
             Some(Response::NoMailbox) => Completion::nonexistent(),
-            Some(Response::Exists) => Completion::no(Code::AlreadyExists, "There is such a mailbox already"),
-            Some(Response::HasChildren) => Completion::no(Code::HasChildren, "There are mailboxes below it"),
-            Some(Response::Forbidden) if self.for_use => Completion::no(Code::UseAttr, "Another mailbox is for that"),
-            Some(Response::Forbidden) => Completion::no(Code::Cannot, "Not with this mailbox"),
-            Some(Response::TooMany) => Completion::too_many("Too many mailboxes"),
+            Some(Response::Exists) => {
+                mark!(ImapMailboxExists, Completion::no(Code::AlreadyExists, "There is such a mailbox already"))
+            }
+            Some(Response::HasChildren) => {
+                mark!(ImapHasChildren, Completion::no(Code::HasChildren, "There are mailboxes below it"))
+            }
+            Some(Response::Forbidden) if self.for_use => {
+                mark!(ImapUseTaken, Completion::no(Code::UseAttr, "Another mailbox is for that"))
+            }
+            Some(Response::Forbidden) => mark!(ImapForbidden, Completion::no(Code::Cannot, "Not with this mailbox")),
+            Some(Response::TooMany) => mark!(ImapTooManyMailboxes, Completion::too_many("Too many mailboxes")),
             Some(Response::Unavailable { full }) => Completion::unavailable(full),
             _ => Completion::unavailable(false),
         })

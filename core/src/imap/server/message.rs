@@ -24,6 +24,7 @@ use super::view::{Manner, charset, modseq};
 use crate::imap::encode::FetchResponse;
 use crate::imap::types::{DateTime, FetchItem, Partial};
 use crate::mailbox::{Entry, Response};
+use crate::mark;
 
 /// A message that is being told.
 #[derive(Debug)]
@@ -93,6 +94,7 @@ impl Message {
             self.trouble = self.trouble.max(Some(trouble));
             self.work = Work::Idle;
             if self.announced {
+                mark!(ImapBrokenOff);
                 return Progress::Broken;
             }
             if self.response.is_none() && !self.marked {

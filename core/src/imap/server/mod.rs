@@ -111,10 +111,12 @@ use self::sync::Sync;
 use self::task::{Cx, Progress, Task};
 use self::view::View;
 use crate::imap::encode::{self, Condition};
-use crate::imap::grammar::Bad;
+use crate::imap::framing::FrameFault;
+use crate::imap::grammar::{Bad, SyntaxError};
 use crate::imap::reader::{Input, Reader};
 use crate::imap::types::{Code, Enabled, Names, Tag};
 use crate::mailbox::{ModSeq, Response};
+use crate::mark;
 use crate::ops::MailboxId;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
@@ -275,6 +277,7 @@ impl Server {
         (self.begun, self.active) = (now.mono, now.mono);
         self.state = State::NotAuthenticated;
         if self.closing >= Closing::Shutdown {
+            mark!(ImapTurnedAway);
             reply::bye(reply::TURNED_AWAY, tx);
             return self.end(End::Shutdown);
         }
@@ -287,11 +290,12 @@ impl Server {
     /// Between the go-ahead for TLS and TLS itself.
     fn still_upgrading(&mut self, now: Now, rx: &BytesMut, tx: &mut Outbox) -> Turn {
         if !rx.is_empty() {
+            mark!(ImapTlsInjected);
             return self.end(End::Refused);
         }
         match self.closing {
             Closing::No if now.mono < self.idle_until() => self.wait_for_peer(now, self.idle_until(), rx, tx),
-            Closing::No => self.end(End::Timeout),
+            Closing::No => mark!(ImapTlsNeverCame, self.end(End::Timeout)),
             Closing::Eof => self.end(End::Eof),
             Closing::Shutdown | Closing::Broken => self.end(End::Shutdown),
         }
@@ -299,6 +303,7 @@ impl Server {
 
     fn next_command(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Turn {
         if self.closing == Closing::Shutdown {
+            mark!(ImapShutdown);
             reply::bye(reply::SHUTDOWN, tx);
             return self.end(End::Shutdown);
         }
@@ -316,12 +321,13 @@ impl Server {
             }
             // Lines and octets come only when they were asked for.
             Some(_) => Turn::On,
-            None if self.closing == Closing::Eof => self.end(End::Eof),
+            None if self.closing == Closing::Eof => mark!(ImapEof, self.end(End::Eof)),
             None => self.wait_for_peer(now, self.idle_until(), rx, tx),
         }
     }
 
     fn not_understood(&mut self, now: Now, bad: Bad, tx: &mut Outbox) -> Turn {
+        marked(&bad.what);
         let words = alloc::format!("{}", bad.what);
         match bad.tag {
             Some(tag) => encode::tagged(tx, &tag, Condition::Bad, None, &words),
@@ -337,6 +343,7 @@ impl Server {
         if self.bad_commands < self.config.limits.session.bad_commands {
             return Turn::On;
         }
+        mark!(ImapTooManyBad);
         reply::bye(reply::TOO_MANY, tx);
         self.end(End::Refused)
     }
@@ -355,9 +362,11 @@ impl Server {
                     return self.wait(WaitingOn::Answer, until, rx);
                 }
                 if question.change {
+                    mark!(ImapUnconfirmed);
                     // It may happen yet: neither OK nor NO would be true.
                     return self.end(End::Unconfirmed);
                 }
+                mark!(ImapUnanswered);
                 Some(Reply::Mailbox(Response::Unavailable { full: false }))
             }
         };
@@ -387,7 +396,7 @@ impl Server {
             (Stage::Working(Task::Idle(idle)), answer) => idle.turn(&mut cx, answer),
             (Stage::Working(task), Some(Response::Unavailable { full })) => match task.fail(&mut cx, full) {
                 Some(completion) => Progress::Done(completion),
-                None => Progress::Broken,
+                None => mark!(ImapBrokenOff, Progress::Broken),
             },
             (Stage::Working(task), answer) => task.turn(&mut cx, answer),
         };
@@ -415,10 +424,12 @@ impl Server {
                 Turn::On
             }
             Progress::Later => {
+                mark!(ImapTurnSpent);
                 self.doing = Some(doing);
                 Turn::Say(Step::More)
             }
             Progress::Full => {
+                mark!(ImapFull);
                 self.doing = Some(doing);
                 self.wait_for_room(now, rx, tx)
             }
@@ -426,10 +437,11 @@ impl Server {
                 self.doing = Some(doing);
                 match self.closing {
                     Closing::Shutdown => {
+                        mark!(ImapShutdownMidway);
                         reply::bye(reply::SHUTDOWN, tx);
                         self.end(End::Shutdown)
                     }
-                    Closing::Eof => self.end(End::Eof),
+                    Closing::Eof => mark!(ImapEofMidway, self.end(End::Eof)),
                     Closing::No | Closing::Broken => {
                         self.wait_for_peer(now, until.unwrap_or_else(|| self.idle_until()), rx, tx)
                     }
@@ -441,6 +453,7 @@ impl Server {
                 Turn::Say(Step::Wait(Wait { read, until: Some(until), on: WaitingOn::Answer }))
             }
             Progress::Unconfirmed => {
+                mark!(ImapChunkUnanswered);
                 self.doing = Some(doing);
                 self.end(End::Unconfirmed)
             }
@@ -483,7 +496,7 @@ impl Server {
                 let turn = exchange.respond(&line);
                 self.exchange(now, tag, Some(exchange), turn, tx)
             }
-            Some(_) => self.over(now, tag, name, Completion::bad("Not a response"), tx),
+            Some(_) => mark!(ImapBadExchange, self.over(now, tag, name, Completion::bad("Not a response"), tx)),
             None => {
                 let doing = Doing { tag, name, stage: Stage::Working(Task::Sasl(exchange)) };
                 self.progressed(now, doing, Progress::Peer { until: None }, rx, tx)
@@ -523,6 +536,7 @@ impl Server {
             && append.is_held()
         {
             // Chunks that it was not yet given need not be.
+            mark!(ImapAppendGivenUp);
             self.actions.retain(|action| !matches!(action, Action::Chunk { .. }));
             self.actions.push_back(Action::Discard);
         }
@@ -540,7 +554,10 @@ impl Server {
             return self.wait(WaitingOn::Peer, until, rx);
         }
         if self.state != State::Upgrading {
-            let why = if self.state == State::LoggedIn { reply::TIMEOUT } else { reply::LOGIN_TIMEOUT };
+            let why = match self.state {
+                State::LoggedIn => mark!(ImapIdle, reply::TIMEOUT),
+                _ => mark!(ImapSlowLogin, reply::LOGIN_TIMEOUT),
+            };
             reply::bye(why, tx);
         }
         self.end(End::Timeout)
@@ -551,6 +568,7 @@ impl Server {
         let (since, patience) = self.pace.wait(now.mono, limits.read_grace, limits.read_rate);
         let until = self.idle_until().min(since.after(patience));
         if now.mono >= until {
+            mark!(ImapDeafClient);
             return self.end(End::Timeout);
         }
         self.stalled = Some(left(tx));
@@ -606,6 +624,7 @@ impl Session for Server {
             self.pace.moved(moved, now.mono);
         }
         if self.closing == Closing::Broken && !matches!(self.state, State::Over(_)) {
+            mark!(ImapBroken);
             self.end(End::Broken);
         }
         let mut step = Step::More;
@@ -684,8 +703,21 @@ fn end_with(view: &mut View, completion: Completion, enabled: Enabled, tx: &mut 
         }
         Some(modseq) => told.or_code(Code::HighestModseq(view::modseq(modseq))),
         // Somebody else has removed messages, of which nothing can be said here (RFC 5530).
-        None if told.is_ok() && !view.gone.is_empty() => told.or_code(Code::ExpungeIssued),
+        None if told.is_ok() && !view.gone.is_empty() => mark!(ImapExpungeIssued, told.or_code(Code::ExpungeIssued)),
         None => told,
+    }
+}
+
+/// The mark of what is no command.
+fn marked(what: &SyntaxError) {
+    match what {
+        SyntaxError::Frame(FrameFault::TooLong) => mark!(ImapLineTooLong),
+        SyntaxError::Frame(FrameFault::Octet(_)) => mark!(ImapBadLine),
+        SyntaxError::Literal => mark!(ImapLiteralTooBig),
+        SyntaxError::TooMany(_) | SyntaxError::TooLong(_) => mark!(ImapTooMuch),
+        SyntaxError::Nesting => mark!(ImapNesting),
+        SyntaxError::Command => mark!(ImapUnknownCommand),
+        _ => mark!(ImapSyntax),
     }
 }
 

@@ -6,6 +6,7 @@ use super::view::modseq;
 use crate::imap::encode::{self, Condition};
 use crate::imap::types::{Code, Tag};
 use crate::mailbox::ModSeq;
+use crate::mark;
 use crate::outbox::Outbox;
 
 pub(super) const NEEDS_TLS: &str = "No password without TLS";
@@ -47,19 +48,19 @@ impl Completion {
     /// The host could not do it now.
     pub(super) fn unavailable(full: bool) -> Self {
         match full {
-            true => Self::no(Code::OverQuota, "There is no room for it"),
-            false => Self::no(Code::Unavailable, "Cannot be done now, try again later"),
+            true => mark!(ImapNoRoom, Self::no(Code::OverQuota, "There is no room for it")),
+            false => mark!(ImapUnavailable, Self::no(Code::Unavailable, "Cannot be done now, try again later")),
         }
     }
 
     /// There is no such mailbox.
     pub(super) fn nonexistent() -> Self {
-        Self::no(Code::Nonexistent, "No such mailbox")
+        mark!(ImapNoMailbox, Self::no(Code::Nonexistent, "No such mailbox"))
     }
 
     /// There is no such mailbox to put messages into.
     pub(super) fn try_create() -> Self {
-        Self::no(Code::TryCreate, "No such mailbox")
+        mark!(ImapTryCreate, Self::no(Code::TryCreate, "No such mailbox"))
     }
 
     pub(super) fn too_many(text: &'static str) -> Self {

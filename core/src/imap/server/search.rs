@@ -24,6 +24,7 @@ use super::task::{Cx, Progress};
 use super::view::View;
 use crate::imap::types::{Date, SearchReturn};
 use crate::mailbox::{PAGE, Request, Response, UidSet};
+use crate::mark;
 use crate::message::{FieldFilter, FieldName, Pick, Structure, day};
 
 /// A SEARCH under way.
@@ -108,6 +109,7 @@ impl Searching {
 
     /// The search cannot be done: what was to be saved is nothing (RFC 5182 §2.1).
     pub(super) fn fail(&self, view: &mut View) {
+        mark!(ImapSearchFailed);
         if self.found.is_saved() {
             view.saved = UidSet::default();
         }

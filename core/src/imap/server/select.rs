@@ -20,6 +20,7 @@ use super::{Action, capability};
 use crate::imap::encode::{self, Condition, ListEntry};
 use crate::imap::types::{self, Code, Qresync};
 use crate::mailbox::{Change, MailboxName, ModSeq, Request, Response, Selected, UidSet};
+use crate::mark;
 use crate::outbox::Outbox;
 
 /// SELECT or EXAMINE under way.
@@ -123,7 +124,10 @@ impl Selecting {
             encode::list(tx, &entry, super::task::names(cx.enabled));
         }
         cx.actions.push_back(Action::Watch { mailbox: id });
-        let resync = self.qresync.take().filter(|known| known.uid_validity.get() == counters.uid_validity);
+        let resync = self.qresync.take().filter(|known| match known.uid_validity.get() == counters.uid_validity {
+            true => true,
+            false => mark!(ImapAnotherMailbox, false),
+        });
         if let Some(resync) = resync {
             self.matched = matched(&resync, &view.uids);
             let known = resync.known_uids.and_then(|set| set.resolve(u32::MAX));
@@ -156,6 +160,7 @@ impl Selecting {
         }
         let Some(Response::Changes { changes, more, gone, keywords, .. }) = answer else {
             // The mailbox is open; but what the client has missed it would never learn if it took this for an OK.
+            mark!(ImapResyncUnavailable);
             close(cx);
             return Progress::Done(Completion::unavailable(false));
         };

@@ -7,6 +7,7 @@ use super::terms::numbers;
 use super::view::Manner;
 use crate::imap::types::Code;
 use crate::mailbox::{FlagChange, ModSeq, PAGE, Request, Response, UidSet};
+use crate::mark;
 
 /// A STORE under way.
 #[derive(Debug)]
@@ -70,7 +71,9 @@ impl Storing {
                 view.lose();
                 Progress::Done(Completion::nonexistent())
             }
-            Some(Response::TooMany) => Progress::Done(Completion::too_many("Too many keywords in this mailbox")),
+            Some(Response::TooMany) => {
+                mark!(ImapTooManyKeywords, Progress::Done(Completion::too_many("Too many keywords in this mailbox")))
+            }
             Some(Response::Unavailable { full }) => Progress::Done(Completion::unavailable(full)),
             _ => Progress::Done(Completion::unavailable(false)),
         }
@@ -79,6 +82,6 @@ impl Storing {
     fn over(&self, cx: &Cx<'_>) -> Completion {
         let Some(view) = cx.view.as_ref().filter(|_| !self.modified.is_empty()) else { return Completion::OK };
         let modified = if self.uid { numbers(&self.modified) } else { view.sequences(&self.modified) };
-        Completion::ok(Code::Modified(modified))
+        mark!(ImapModified, Completion::ok(Code::Modified(modified)))
     }
 }

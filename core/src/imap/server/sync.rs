@@ -17,6 +17,7 @@ use super::view::{Manner, View};
 use crate::imap::encode::{self, Condition};
 use crate::imap::types::{Code, Enabled};
 use crate::mailbox::{Change, Gone, Keywords, ModSeq, PAGE, Request, Response, UidSet};
+use crate::mark;
 use crate::outbox::Outbox;
 
 /// One turn of catching up.
@@ -128,6 +129,7 @@ impl Sync {
         let gone = match gone {
             Gone::These(gone) => gone.clone(),
             Gone::AllBut(there) => {
+                mark!(ImapHistoryTooShort);
                 let mut gone = view.uids.clone();
                 for (first, last) in self.fresh.runs() {
                     gone.insert(first, last);

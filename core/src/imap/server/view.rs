@@ -9,6 +9,7 @@ use super::section::Bookmark;
 use super::terms::FlagNames;
 use crate::imap::types::{Enabled, MailboxName, Modseq, NumberSet, SequenceSet};
 use crate::mailbox::{Change, ModSeq, Selected, UidSet};
+use crate::mark;
 use crate::ops::MailboxId;
 
 /// The selected mailbox, as its client knows it.
@@ -114,6 +115,7 @@ impl View {
 
     /// The changes could not be learnt; without a new reason nobody asks before the next command.
     pub(super) fn miss(&mut self) {
+        mark!(ImapMissedChanges);
         self.missed = true;
         self.followed();
     }
@@ -155,6 +157,7 @@ impl View {
 
     /// There is no such mailbox any more: none of its messages is left.
     pub(super) fn lose(&mut self) {
+        mark!(ImapMailboxLost);
         self.lost = true;
         self.gone = self.uids.clone();
     }

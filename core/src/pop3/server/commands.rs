@@ -9,6 +9,7 @@ use super::reply::Column;
 use super::top::Cut;
 use super::{Action, Closing, End, Layer, Message, Now, Outbox, Server, State, Step, Turn, reply};
 use crate::line::Scan;
+use crate::mark;
 use crate::pop3::command::{self, Command, Number};
 use crate::sasl::{self, Credentials, Exchange, Mechanism};
 use crate::secret::Secret;
@@ -18,10 +19,12 @@ impl Server {
     /// Takes the next line, if it is there: a command, or a response in a SASL exchange.
     pub(super) fn command(&mut self, now: Now, rx: &mut BytesMut, tx: &mut Outbox) -> Turn {
         if self.closing == Closing::Shutdown {
+            mark!(Pop3Shutdown);
             tx.put(reply::SHUTDOWN);
             return self.end(End::Shutdown);
         }
         if !matches!(self.state, State::Transaction) && self.login_until() <= now.mono {
+            mark!(Pop3SlowLogin);
             return self.end(End::Timeout);
         }
         if tx.is_full() {
@@ -35,10 +38,10 @@ impl Server {
             self.conceal(start, 0, swallowed);
         }
         match scan {
-            None if self.closing == Closing::Eof => self.end(End::Eof),
+            None if self.closing == Closing::Eof => mark!(Pop3Eof, self.end(End::Eof)),
             None => self.wait_for_peer(now, rx),
-            Some(Scan::TooLong) => self.bad(now, reply::LINE_TOO_LONG, tx),
-            Some(Scan::Bad(fault)) => self.bad(now, reply::fault(fault), tx),
+            Some(Scan::TooLong) => mark!(Pop3LineTooLong, self.bad(now, reply::LINE_TOO_LONG, tx)),
+            Some(Scan::Bad(fault)) => mark!(Pop3BadLine, self.bad(now, reply::fault(fault), tx)),
             Some(Scan::Whole(len)) => {
                 // Zero when nothing stands behind the line's CRLF.
                 let behind = rx.len() - len - 2;
@@ -70,7 +73,7 @@ impl Server {
             _ => None,
         };
         match (Command::parse(line), user) {
-            (Err(error), _) => self.bad(now, reply::syntax(error), tx),
+            (Err(error), _) => mark!(Pop3Syntax, self.bad(now, reply::syntax(error), tx)),
             (Ok(command), Some(user)) => self.authorization(now, command, user, behind, tx),
             (Ok(command), None) => self.transaction(now, command, tx),
         }
@@ -91,16 +94,16 @@ impl Server {
                 reply::goodbye(&self.config, tx);
                 self.end(End::Quit)
             }
-            Command::Stls if self.tls => self.bad(now, reply::TLS_ACTIVE, tx),
-            Command::Stls if !self.config.stls => self.bad(now, reply::NO_TLS, tx),
-            Command::Stls if behind > 0 => self.bad(now, reply::BEHIND_STLS, tx),
+            Command::Stls if self.tls => mark!(Pop3TlsRefused, self.bad(now, reply::TLS_ACTIVE, tx)),
+            Command::Stls if !self.config.stls => mark!(Pop3TlsRefused, self.bad(now, reply::NO_TLS, tx)),
+            Command::Stls if behind > 0 => mark!(Pop3TlsNotAlone, self.bad(now, reply::BEHIND_STLS, tx)),
             Command::Stls => {
                 tx.put(reply::BEGIN_TLS);
                 self.state = State::Upgrading;
                 Turn::Say(Step::Upgrade(Layer::Tls))
             }
             Command::User(_) | Command::Pass(_) | Command::Auth { .. } if !self.offers_login() => {
-                self.bad(now, reply::NEEDS_TLS, tx)
+                mark!(Pop3NeedsTls, self.bad(now, reply::NEEDS_TLS, tx))
             }
             Command::User(name) => {
                 // Whether there is such a user, nobody learns from USER.
@@ -109,7 +112,7 @@ impl Server {
             }
             Command::Pass(password) => {
                 let Some(authcid) = user else {
-                    return self.bad(now, reply::USER_FIRST, tx);
+                    return mark!(Pop3OutOfOrder, self.bad(now, reply::USER_FIRST, tx));
                 };
                 let password = Secret::new(password.to_vec());
                 let credentials = Credentials { authzid: String::new(), authcid, password };
@@ -117,7 +120,7 @@ impl Server {
             }
             Command::Auth { mechanism, initial } => {
                 if Mechanism::named(mechanism.as_bytes()) != Some(Mechanism::Plain) {
-                    return self.bad(now, reply::MECHANISM, tx);
+                    return mark!(Pop3Mechanism, self.bad(now, reply::MECHANISM, tx));
                 }
                 let turn = match Exchange::begin(Mechanism::Plain, initial) {
                     Ok((exchange, turn)) => {
@@ -128,7 +131,7 @@ impl Server {
                 };
                 self.exchange(now, turn, tx)
             }
-            _ => self.bad(now, reply::LOGIN_FIRST, tx),
+            _ => mark!(Pop3OutOfOrder, self.bad(now, reply::LOGIN_FIRST, tx)),
         }
     }
 
@@ -167,7 +170,7 @@ impl Server {
                 return Turn::Say(Step::Act(Action::Commit { ticket, deleted: self.maildrop.marked() }));
             }
             Command::User(_) | Command::Pass(_) | Command::Auth { .. } | Command::Stls => {
-                return self.bad(now, reply::LOGGED_IN, tx);
+                return mark!(Pop3OutOfOrder, self.bad(now, reply::LOGGED_IN, tx));
             }
         }
         self.ready(now, State::Transaction)
@@ -197,7 +200,8 @@ impl Server {
 
     /// The message that `number` names, or a reply that says there is none.
     fn find(&self, number: Number, tx: &mut Outbox) -> Option<(usize, Message)> {
-        self.maildrop.find(number).map_err(|why| reply::no_such(why, number, &self.maildrop, tx)).ok()
+        let missing = |why| mark!(Pop3NoSuchMessage, reply::no_such(why, number, &self.maildrop, tx));
+        self.maildrop.find(number).map_err(missing).ok()
     }
 
     /// What came of a line in a SASL exchange.
@@ -208,7 +212,7 @@ impl Server {
                 Turn::On
             }
             Ok(sasl::Turn::Credentials(mechanism, credentials)) => self.authenticate(now, mechanism, credentials),
-            Err(failure) => self.bad(now, reply::exchange(failure), tx),
+            Err(failure) => mark!(Pop3BadExchange, self.bad(now, reply::exchange(failure), tx)),
         }
     }
 
@@ -222,6 +226,7 @@ impl Server {
     fn bad(&mut self, now: Now, reply: &[u8], tx: &mut Outbox) -> Turn {
         self.bad_commands += 1;
         if self.bad_commands >= self.config.limits.session.bad_commands {
+            mark!(Pop3TooManyBad);
             tx.put(reply::TOO_MANY);
             return self.end(End::Refused);
         }

@@ -60,6 +60,7 @@ use self::maildrop::Maildrop;
 use self::reply::Column;
 use self::transfer::{Progress, Transfer};
 use crate::line::LineReader;
+use crate::mark;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::planted::{self, Bug};
@@ -203,6 +204,7 @@ impl Server {
         (self.begun, self.active) = (now.mono, now.mono);
         self.state = State::Authorization { user: None };
         if self.closing >= Closing::Shutdown {
+            mark!(Pop3TurnedAway);
             tx.put(reply::TURNED_AWAY);
             return self.end(End::Shutdown);
         }
@@ -213,6 +215,7 @@ impl Server {
     /// Between the go-ahead for TLS and TLS itself.
     fn still_upgrading(&mut self, now: Now, rx: &BytesMut) -> Turn {
         if !rx.is_empty() {
+            mark!(Pop3TlsInjected);
             return self.end(End::Refused);
         }
         match self.closing {
@@ -233,12 +236,14 @@ impl Server {
             AuthenticateAnswer::Rejected => {
                 self.failed_logins += 1;
                 if self.failed_logins >= self.config.limits.session.failed_logins {
+                    mark!(Pop3TooManyLogins);
                     tx.put(reply::REJECTED_TOO_OFTEN);
                     return self.end(End::Refused);
                 }
+                mark!(Pop3Rejected);
                 tx.put(reply::REJECTED);
             }
-            AuthenticateAnswer::Unavailable => tx.put(reply::UNAVAILABLE),
+            AuthenticateAnswer::Unavailable => mark!(Pop3LoginUnavailable, tx.put(reply::UNAVAILABLE)),
         }
         self.ready(now, State::Authorization { user: None })
     }
@@ -250,8 +255,8 @@ impl Server {
                 reply::holds(&self.maildrop, tx);
                 return self.ready(now, State::Transaction);
             }
-            OpenAnswer::InUse => tx.put(reply::IN_USE),
-            OpenAnswer::Unavailable => tx.put(reply::UNAVAILABLE),
+            OpenAnswer::InUse => mark!(Pop3InUse, tx.put(reply::IN_USE)),
+            OpenAnswer::Unavailable => mark!(Pop3OpenUnavailable, tx.put(reply::UNAVAILABLE)),
         }
         self.ready(now, State::Authorization { user: None })
     }
@@ -264,6 +269,7 @@ impl Server {
             _ => return Turn::On,
         };
         if self.closing == Closing::Shutdown {
+            mark!(Pop3ShutdownAtLogin);
             tx.put(reply::SHUTDOWN);
             return self.end(End::Shutdown);
         }
@@ -271,6 +277,7 @@ impl Server {
         if now.mono < until {
             return self.wait(WaitingOn::Answer, until, rx);
         }
+        mark!(Pop3LoginUnanswered);
         tx.put(reply::UNAVAILABLE);
         // A lock that comes late would be nobody's: the session ends, and gives back what it may get.
         if opening { self.end(End::Unconfirmed) } else { self.ready(now, State::Authorization { user: None }) }
@@ -279,6 +286,7 @@ impl Server {
     fn list(&mut self, now: Now, rx: &BytesMut, tx: &mut Outbox) -> Turn {
         let State::Listing { column, next } = &mut self.state else { return Turn::On };
         if tx.is_full() {
+            mark!(Pop3ListingFull);
             return self.wait_for_room(now, rx, tx);
         }
         let end = self.maildrop.len().min(*next + PAGE);
@@ -301,12 +309,13 @@ impl Server {
             Progress::Wrote => Turn::On,
             Progress::Finished => self.ready(now, State::Transaction),
             Progress::Failed { begun: false } => {
+                mark!(Pop3Unreadable);
                 tx.put(reply::UNREADABLE);
                 self.ready(now, State::Transaction)
             }
             // A message that breaks off must not look whole.
-            Progress::Failed { begun: true } => self.end(End::Broken),
-            Progress::Full => self.wait_for_room(now, rx, tx),
+            Progress::Failed { begun: true } => mark!(Pop3BrokenOff, self.end(End::Broken)),
+            Progress::Full => mark!(Pop3MessageFull, self.wait_for_room(now, rx, tx)),
             Progress::Unanswered(until) => self.wait(WaitingOn::Answer, until, rx),
         }
     }
@@ -314,7 +323,7 @@ impl Server {
     fn committed(&mut self, answer: &CommitAnswer, tx: &mut Outbox) -> Turn {
         match answer {
             CommitAnswer::Committed => reply::goodbye(&self.config, tx),
-            CommitAnswer::Failed => tx.put(reply::NOT_REMOVED),
+            CommitAnswer::Failed => mark!(Pop3NotRemoved, tx.put(reply::NOT_REMOVED)),
         }
         self.end(End::Quit)
     }
@@ -326,6 +335,7 @@ impl Server {
             return self.wait(WaitingOn::Answer, until, rx);
         }
         // It may happen yet: neither +OK nor -ERR would be true.
+        mark!(Pop3Unconfirmed);
         self.end(End::Unconfirmed)
     }
 
@@ -351,6 +361,7 @@ impl Server {
             return Turn::Say(Step::Act(Action::Commit { ticket, deleted }));
         }
         if mem::take(&mut self.holding) {
+            mark!(Pop3Released);
             return Turn::Say(Step::Act(Action::Release));
         }
         Turn::Say(Step::Done(end))
@@ -359,7 +370,7 @@ impl Server {
     fn wait_for_peer(&mut self, now: Now, rx: &BytesMut) -> Turn {
         self.pace = Pace::default();
         let until = self.idle_until();
-        if now.mono < until { self.wait(WaitingOn::Peer, until, rx) } else { self.end(End::Timeout) }
+        if now.mono < until { self.wait(WaitingOn::Peer, until, rx) } else { mark!(Pop3Idle, self.end(End::Timeout)) }
     }
 
     fn wait_for_room(&mut self, now: Now, rx: &BytesMut, tx: &Outbox) -> Turn {
@@ -367,6 +378,7 @@ impl Server {
         let (since, patience) = self.pace.wait(now.mono, limits.read_grace, limits.read_rate);
         let until = self.idle_until().min(since.after(patience));
         if now.mono >= until {
+            mark!(Pop3DeafClient);
             return self.end(End::Timeout);
         }
         self.stalled = Some(left(tx));
@@ -408,6 +420,7 @@ impl Session for Server {
             self.pace.moved(moved, now.mono);
         }
         if self.closing == Closing::Broken && !matches!(self.state, State::Over(_)) {
+            mark!(Pop3Broken);
             self.state = State::Over(End::Broken);
         }
         for _ in 0..self.config.limits.session.steps.max(1) {

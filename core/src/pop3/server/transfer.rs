@@ -11,6 +11,7 @@ use super::top::Cut;
 use super::{Action, ReadAnswer, reply};
 use crate::limits::SessionLimits;
 use crate::line::dot::Stuff;
+use crate::mark;
 use crate::outbox::Outbox;
 use crate::ticket::Tickets;
 use crate::time::{Mono, Now};
@@ -118,6 +119,7 @@ impl Transfer {
         if now.mono < until {
             return Progress::Unanswered(until);
         }
+        mark!(Pop3ReadUnanswered);
         self.ranges.clear();
         Progress::Failed { begun: self.started }
     }
