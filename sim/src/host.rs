@@ -185,7 +185,7 @@ impl Host {
         };
         for (delivery, email) in accept.deliveries.iter().zip(&accepted.emails) {
             if email.is_some() {
-                ledger.filed(number, delivery.account, &head);
+                ledger.filed(number, delivery.account, &[&delivery.prefix[..], &head[..]].concat());
             }
         }
         let head = head.slice(..head.len().min(HEAD));

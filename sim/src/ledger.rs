@@ -5,17 +5,25 @@
 //! Each promise that is broken is written down, in words.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use pillarbox_core::Mono;
 use pillarbox_core::ops::{AccountId, Attempted, RowId};
 
-use crate::letter::{Found, Letter, recognize};
+use crate::copies::{self, Copies, Has};
+use crate::letter::{Found, Letter, Stamp, recognize};
 use crate::meter::Meter;
+use crate::told::{Folder, Memories, Told};
 
 /// Violations that are written down; a world that is broken breaks everything.
 const VIOLATIONS: usize = 20;
+
+/// The numbers of letters that devices file themselves begin here.
+const FIRST_DRAFT: u32 = 3_000_000_000;
+
+/// A message that somebody has read: a letter, or a report about one; and which copy of it.
+pub(crate) type Read = (Letter, Stamp);
 
 /// Somebody with a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,24 +56,6 @@ struct Entry {
     to: Vec<(String, Option<UserId>)>,
     /// Addresses of recipients that it was reported not to have reached.
     reported: BTreeSet<String>,
-}
-
-/// A copy of a letter that somebody has.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Copies {
-    /// Put into his INBOX.
-    delivered: u32,
-    /// Removed by him, who was told so.
-    removed: u32,
-    /// Removed by him, who was not told whether.
-    perhaps_removed: u32,
-}
-
-impl fmt::Debug for Copies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { delivered, removed, perhaps_removed } = self;
-        write!(f, "{delivered} delivered, {removed} removed, {perhaps_removed} perhaps removed")
-    }
 }
 
 /// What was counted.
@@ -107,7 +97,13 @@ pub(crate) struct Ledger {
     by_address: BTreeMap<String, UserId>,
     accounts: BTreeMap<(usize, AccountId), UserId>,
     letters: BTreeMap<Letter, Entry>,
-    copies: BTreeMap<(UserId, Letter), Copies>,
+    copies: BTreeMap<(UserId, Letter, Stamp), Copies>,
+    /// What IMAP devices were told of somebody's mailboxes.
+    told: BTreeMap<(UserId, Folder), Told>,
+    /// What devices remember until their next visit; nothing while one is in use.
+    devices: BTreeMap<(UserId, usize), Option<Memories>>,
+    /// Letters that devices have filed themselves.
+    drafts: u32,
     /// Letters for which a next hop's 250 was heard, by machine and recipient, since it was last started.
     heard: BTreeSet<(usize, Letter, String)>,
     violations: Vec<String>,
@@ -189,8 +185,8 @@ impl Ledger {
         }
     }
 
-    /// A device has read this message in his mailbox; what it was.
-    pub(crate) fn read(&mut self, user: UserId, message: &[u8]) -> Option<Letter> {
+    /// A device has read this message in his mailbox; which it was.
+    pub(crate) fn read(&mut self, user: UserId, message: &[u8]) -> Option<Read> {
         self.counts.read += 1;
         match recognize(message) {
             Found::Letter(letter, at) => {
@@ -203,11 +199,11 @@ impl Ledger {
                     self.violated(format!("{letter:?} was altered on its way to {}: {has:?}", self.address(user)));
                 }
                 self.check_owner(user, letter);
-                Some(letter)
+                Some((letter, Stamp::of(message)))
             }
             Found::Report(letter) => {
                 self.check_report(user, letter);
-                None
+                Some((letter, Stamp::of(message)))
             }
             Found::Something => {
                 let has = String::from_utf8_lossy(message).into_owned();
@@ -217,15 +213,69 @@ impl Ledger {
         }
     }
 
-    /// He has removed a copy of it; `told` when he was told that it is gone.
-    pub(crate) fn removed(&mut self, user: UserId, letter: Letter, told: bool) {
-        let copies = self.copies.entry((user, letter)).or_default();
+    /// He has removed it from his INBOX by POP3; `told` when he was told that it is gone.
+    pub(crate) fn removed(&mut self, user: UserId, (letter, stamp): Read, told: bool) {
+        let copies = self.copies.entry((user, letter, stamp)).or_default();
         *if told { &mut copies.removed } else { &mut copies.perhaps_removed } += 1;
+    }
+
+    // What IMAP devices do and are told.
+
+    /// What devices were told of a mailbox of his.
+    pub(crate) fn told(&mut self, user: UserId, folder: Folder) -> &mut Told {
+        self.told.entry((user, folder)).or_default()
+    }
+
+    /// He takes this device into his hands, unless it is in use; what it remembers.
+    pub(crate) fn takes_device(&mut self, user: UserId, device: usize) -> Option<Memories> {
+        self.devices.entry((user, device)).or_insert_with(|| Some(Memories::default())).take()
+    }
+
+    /// He lays it down.
+    pub(crate) fn lays_down_device(&mut self, user: UserId, device: usize, memories: Memories) {
+        self.devices.insert((user, device), Some(memories));
+    }
+
+    /// Devices that were ever used.
+    pub(crate) fn devices(&self) -> Vec<(UserId, usize)> {
+        self.devices.keys().copied().collect()
+    }
+
+    /// He writes a letter to himself that goes through nobody's hands.
+    pub(crate) fn drafts(&mut self, user: UserId, octets: usize) -> Letter {
+        let letter = Letter(FIRST_DRAFT + self.drafts);
+        self.drafts += 1;
+        self.wrote(letter, user, octets);
+        let address = self.address(user).to_owned();
+        self.addressed(letter, &address);
+        letter
+    }
+
+    /// What such a letter is when it has been filed.
+    pub(crate) fn draft(&self, letter: Letter) -> Read {
+        let octets = self.letters.get(&letter).map_or(0, |entry| entry.octets);
+        (letter, Stamp::of(&letter.text(octets)))
+    }
+
+    /// His device has filed it in his INBOX, or perhaps it has.
+    pub(crate) fn appended(&mut self, user: UserId, letter: Letter, told: bool) {
+        if let Some(entry) = self.letters.get_mut(&letter) {
+            entry.outcome = if told { Outcome::Accepted } else { Outcome::Unknown };
+        }
+        let (_, stamp) = self.draft(letter);
+        let copies = self.copies.entry((user, letter, stamp)).or_default();
+        *if told { &mut copies.delivered } else { &mut copies.perhaps_delivered } += 1;
+    }
+
+    /// His device has filed one more copy of it in his archive, or perhaps it has.
+    pub(crate) fn archived(&mut self, user: UserId, (letter, stamp): Read, told: bool) {
+        let copies = self.copies.entry((user, letter, stamp)).or_default();
+        *if told { &mut copies.archived } else { &mut copies.perhaps_archived } += 1;
     }
 
     // What the disks are given.
 
-    /// A message is in the INBOX of this account, on disk.
+    /// A message that begins like this is in the INBOX of this account, on disk.
     pub(crate) fn filed(&mut self, host: usize, account: AccountId, head: &[u8]) {
         let Some(&user) = self.accounts.get(&(host, account)) else {
             return self.violated(format!("machine {host} delivers to an account that nobody has"));
@@ -233,10 +283,9 @@ impl Ledger {
         match recognize(head) {
             Found::Letter(letter, _) => {
                 self.check_owner(user, letter);
-                let copies = self.copies.entry((user, letter)).or_default();
-                copies.delivered += 1;
                 self.counts.delivered += 1;
-                self.counts.doubled += u64::from(copies.delivered > 1);
+                self.counts.doubled += u64::from(self.delivered(user, letter) > 0);
+                self.copies.entry((user, letter, Stamp::of(head))).or_default().delivered += 1;
                 if let (Some(meter), Some(entry)) = (&mut self.meter, self.letters.get(&letter)) {
                     let took = Duration::from_nanos(self.now.0.saturating_sub(entry.at.0));
                     let domain = |user: UserId| self.users[user.0].split_once('@').map(|(_, domain)| domain);
@@ -245,6 +294,8 @@ impl Ledger {
             }
             Found::Report(letter) => {
                 self.check_report(user, letter);
+                let report = self.copies.entry((user, letter, Stamp::of(head))).or_default();
+                (report.is_report, report.delivered) = (true, report.delivered + 1);
                 let text = String::from_utf8_lossy(head);
                 for line in text.lines() {
                     if let (Some(meter), Some(status)) = (&mut self.meter, line.strip_prefix("Status: ")) {
@@ -311,28 +362,25 @@ impl Ledger {
 
     // The end.
 
-    /// At rest, this is all that he has: how often he has each letter. Each promise is looked at.
-    pub(crate) fn settle_user(&mut self, user: UserId, has: &BTreeMap<Letter, u32>) {
-        let mut wrong = Vec::new();
-        let range = (user, Letter(0))..=(user, Letter(u32::MAX));
-        for ((_, letter), copies) in self.copies.range(range) {
-            let has = has.get(letter).copied().unwrap_or(0);
-            let least = copies.delivered.saturating_sub(copies.removed + copies.perhaps_removed);
-            let most = copies.delivered.saturating_sub(copies.removed);
-            if has < least || has > most {
-                wrong.push(format!("{} has {letter:?} {has} times: {copies:?}", self.address(user)));
+    /// At rest, this is all that he has. Each promise is looked at.
+    pub(crate) fn settle_user(&mut self, user: UserId, has: &[Has]) {
+        let copies = of_user(&self.copies, user, Letter(u32::MIN)..=Letter(u32::MAX));
+        let told = Folder::ALL.map(|folder| self.told.remove(&(user, folder)).unwrap_or_default());
+        let mut wrong = copies::settle(copies, &told, has);
+        for ((_, device), memories) in self.devices.range((user, usize::MIN)..=(user, usize::MAX)) {
+            for memory in memories.iter().flat_map(|memories| memories.values()) {
+                wrong.extend(memory.differs(has).map(|how| format!("{how} at his device {device}")));
             }
         }
-        for letter in has.keys().filter(|letter| !self.copies.contains_key(&(user, **letter))) {
-            wrong.push(format!("{} has {letter:?}, and nobody delivered it", self.address(user)));
+        for how in wrong {
+            self.violated(format!("{} {how}", self.address(user)));
         }
-        wrong.into_iter().for_each(|how| self.violated(how));
     }
 
     /// At rest, with empty queues: each letter that was accepted is where it belongs, or its sender was told.
     pub(crate) fn settle(&mut self) {
         let mut wrong = Vec::new();
-        for ((user, letter), _) in self.copies.iter().filter(|(_, copies)| copies.delivered > 0) {
+        for ((user, letter, _), _) in self.copies.iter().filter(|(_, copies)| copies.is_letter()) {
             if self.letters.get(letter).is_some_and(|entry| entry.outcome == Outcome::Refused) {
                 wrong.push(format!("{letter:?} was refused, and {} has it", self.address(*user)));
             }
@@ -342,8 +390,7 @@ impl Ledger {
                 continue;
             }
             for (address, user) in &entry.to {
-                let delivered = user
-                    .is_some_and(|user| self.copies.get(&(user, *letter)).is_some_and(|copies| copies.delivered > 0));
+                let delivered = user.is_some_and(|user| self.delivered(user, *letter) > 0);
                 if !delivered && !entry.reported.contains(address) {
                     let from = self.address(entry.from);
                     wrong.push(format!("{letter:?} of {from} to {address} was accepted, and is lost"));
@@ -357,8 +404,7 @@ impl Ledger {
     pub(crate) fn fates(&self) -> Vec<String> {
         let fate = |(letter, entry): (&Letter, &Entry)| {
             let became = |(address, user): &(String, Option<UserId>)| {
-                let copies = user.and_then(|user| self.copies.get(&(user, *letter)));
-                let times = copies.map_or(0, |copies| copies.delivered);
+                let times = user.map_or(0, |user| self.delivered(user, *letter));
                 let reported = entry.reported.contains(address);
                 match (times, reported) {
                     (0, false) => format!("{address} has nothing"),
@@ -381,6 +427,12 @@ impl Ledger {
         self.letters.iter().map(fate).collect()
     }
 
+    /// How often it has reached his INBOX.
+    fn delivered(&self, user: UserId, letter: Letter) -> u32 {
+        let copies = of_user(&self.copies, user, letter..=letter);
+        copies.filter(|(.., copies)| copies.is_letter()).map(|(.., copies)| copies.delivered).sum()
+    }
+
     fn check_owner(&mut self, user: UserId, letter: Letter) {
         let Some(entry) = self.letters.get(&letter) else {
             return self.violated(format!("{letter:?} was never written"));
@@ -396,4 +448,15 @@ impl Ledger {
             _ => self.violated(format!("a report about {letter:?} is at {}, who has not sent it", self.address(user))),
         }
     }
+}
+
+/// His copies of these letters, and of reports about them.
+fn of_user(
+    copies: &BTreeMap<(UserId, Letter, Stamp), Copies>,
+    user: UserId,
+    letters: RangeInclusive<Letter>,
+) -> impl Iterator<Item = (Letter, Stamp, &Copies)> {
+    let (first, last) = letters.into_inner();
+    let range = (user, first, Stamp::FIRST)..=(user, last, Stamp::LAST);
+    copies.range(range).map(|((_, letter, stamp), copies)| (*letter, *stamp, copies))
 }

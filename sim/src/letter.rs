@@ -48,6 +48,30 @@ impl Letter {
     }
 }
 
+/// Which message it is, of all that were ever in mailboxes: of two copies of a letter that came by two ways each has its
+/// own, since servers put different lines before it. It is a number made of what stands there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stamp(u64);
+
+impl Stamp {
+    pub(crate) const FIRST: Self = Self(u64::MIN);
+    pub(crate) const LAST: Self = Self(u64::MAX);
+
+    /// Of a message that begins like this, up to its Message-ID at least.
+    pub(crate) fn of(message: &[u8]) -> Self {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for line in message.split_inclusive(|octet| *octet == b'\n') {
+            for octet in line {
+                hash = (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3);
+            }
+            if line.starts_with(MARK.as_bytes()) || line == b"\r\n" {
+                break;
+            }
+        }
+        Self(hash)
+    }
+}
+
 /// What stands in a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {

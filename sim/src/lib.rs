@@ -21,6 +21,7 @@
 //! | `wire`, `weather`, `names`, `disk` | what is between them, and what is wrong with it |
 //! | `people` | devices that speak SMTP, POP3 and IMAP, and know nothing of our machines |
 //! | `ledger` | each promise, and each one that was broken, in words |
+//! | `told`, `copies` | what IMAP devices were told of a mailbox, and how often each message must be where at rest |
 //! | [`run()`] | a plan carried out: first the faults, then the world heals, and everything must come to its end |
 //! | [`shrink()`] | a plan that fails, made smaller until nothing can be left out |
 //! | [`Scenario`], `rhythm`, `meter` | days of mail for many users, drawn as they pass, and what it is like over time |
@@ -29,10 +30,11 @@
 //!
 //! **Safety**: a letter that was accepted is in the mailbox that it was for, in a queue, or its sender was told that it is
 //! not; it is at nobody else's, and not an octet of it is altered; it is there twice only where a crash or a lost reply
-//! allows it. **Liveness**: when nothing goes wrong any more, every queue drains, every session ends, and nobody holds
+//! allows it; no UID is given twice, and no word to an IMAP device is taken back. **Liveness**: when nothing goes wrong any more, every queue drains, every session ends, and nobody holds
 //! anything.
 
 mod census;
+mod copies;
 mod disk;
 mod host;
 mod ledger;
@@ -50,6 +52,7 @@ mod shrink;
 mod story;
 mod swarm;
 mod timeline;
+mod told;
 mod town;
 mod trace;
 mod weather;
@@ -60,8 +63,8 @@ pub use host::BEGINNING;
 pub use ledger::Counts;
 pub use letter::Letter;
 pub use meter::{Figures, Latency, Point, Said};
-pub use people::Habit;
-pub use plan::{Fault, FaultKind, HOPELESS, HostPlan, LetterPlan, Plan, Size, VisitPlan, domain};
+pub use people::{Chore, Habit, Session};
+pub use plan::{Fault, FaultKind, HOPELESS, HostPlan, LetterPlan, Means, Plan, Size, VisitPlan, domain};
 pub use run::{Outcome, run};
 pub use scenario::{Faults, Progress, Report, Scenario};
 pub use settings::Settings;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pillarbox_core::{Random, Seed};
 
-use crate::people::Habit;
+use crate::people::{Chore, Habit, Session};
 
 /// How large a world is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Self { hosts: 20, users: 3, letters: 60, visits: 40, faults: 16, span: Duration::from_secs(2 * 3600) }
+        Self { hosts: 20, users: 3, letters: 60, visits: 60, faults: 16, span: Duration::from_secs(2 * 3600) }
     }
 }
 
@@ -89,9 +89,18 @@ pub struct VisitPlan {
     /// Who: the machine, and which of its users.
     pub user: (usize, usize),
     /// How.
-    pub habit: Habit,
+    pub means: Means,
     /// He is gone after so many replies.
     pub leaves_after: Option<usize>,
+}
+
+/// How somebody looks into his mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// By POP3.
+    Pop3(Habit),
+    /// By IMAP.
+    Imap(Session),
 }
 
 /// Something that goes wrong for a while.
@@ -229,11 +238,18 @@ impl Plan {
         kinds.truncate(3 + random.below(6));
         let faults: Vec<_> =
             (0..size.faults).map(|number| fault(kinds[number % kinds.len()], hosts.len(), size, random)).collect();
+        let town = Town::draw(hosts.len(), users, random);
         let letters = (0..size.letters)
-            .map(|number| letter(number as u32, moment(size.span, &faults, random), hosts.len(), users, random))
+            .map(|number| letter(number as u32, moment(size.span, &faults, random), &town, random))
             .collect();
-        let visits =
-            (0..size.visits).map(|_| visit(moment(size.span, &faults, random), hosts.len(), users, random)).collect();
+        let mut visits = Vec::with_capacity(size.visits + 1);
+        while visits.len() < size.visits {
+            let first = visit(moment(size.span, &faults, random), &town, random);
+            let second = second_device(&first, random);
+            visits.push(first);
+            visits.extend(second);
+        }
+        visits.truncate(size.visits);
         Self { seed, hosts, users, letters, visits, faults, span: size.span }
     }
 
@@ -241,6 +257,29 @@ impl Plan {
     #[must_use]
     pub fn kinds(&self) -> BTreeSet<FaultKind> {
         self.faults.iter().map(|fault| fault.kind).collect()
+    }
+}
+
+/// Who lives there.
+struct Town {
+    hosts: usize,
+    users: usize,
+    /// Some get more mail than others, and read it at more than one device.
+    busy: [(usize, usize); 3],
+}
+
+impl Town {
+    fn draw(hosts: usize, users: usize, random: &mut Random) -> Self {
+        let busy = [(); 3].map(|()| (random.below(hosts), random.below(users)));
+        Self { hosts, users, busy }
+    }
+
+    fn anybody(&self, random: &mut Random) -> (usize, usize) {
+        (random.below(self.hosts), random.below(self.users))
+    }
+
+    fn somebody_busy(&self, random: &mut Random) -> (usize, usize) {
+        self.busy[random.below(self.busy.len())]
     }
 }
 
@@ -265,15 +304,16 @@ fn skewed(magnitude: u32, random: &mut Random) -> usize {
     most / 2 + random.below(most)
 }
 
-fn letter(number: u32, at: Duration, hosts: usize, users: usize, random: &mut Random) -> LetterPlan {
-    let from = (random.below(hosts), random.below(users));
+fn letter(number: u32, at: Duration, town: &Town, random: &mut Random) -> LetterPlan {
+    let from = town.anybody(random);
     let mut to: Vec<String> = Vec::new();
     for _ in 0..1 + skewed(2, random) {
         let address = match random.below(20) {
-            0 => format!("nobody@{}", domain(random.below(hosts))),
+            0 => format!("nobody@{}", domain(random.below(town.hosts))),
             1 => format!("u0@{}", HOPELESS[random.below(HOPELESS.len())]),
-            2..7 => format!("u{}@{}", random.below(users), domain(from.0)),
-            _ => format!("u{}@{}", random.below(users), domain(random.below(hosts))),
+            2..7 => format!("u{}@{}", random.below(town.users), domain(from.0)),
+            7..11 => address(town.somebody_busy(random)),
+            _ => address(town.anybody(random)),
         };
         if !to.contains(&address) {
             to.push(address);
@@ -285,11 +325,39 @@ fn letter(number: u32, at: Duration, hosts: usize, users: usize, random: &mut Ra
     LetterPlan { number, at, from, to, octets, leaves_after }
 }
 
-fn visit(at: Duration, hosts: usize, users: usize, random: &mut Random) -> VisitPlan {
-    let habit = [Habit::Empties, Habit::Picks, Habit::Looks][random.below(3)];
+fn address((host, user): (usize, usize)) -> String {
+    format!("u{user}@{}", domain(host))
+}
+
+fn visit(at: Duration, town: &Town, random: &mut Random) -> VisitPlan {
+    if random.below(3) == 0 {
+        let user = town.somebody_busy(random);
+        let means = Means::Imap(session(random.below(2), random));
+        return VisitPlan { at, user, means, leaves_after: imap_leaves_after(random) };
+    }
+    let user = if random.below(8) == 0 { town.somebody_busy(random) } else { town.anybody(random) };
+    let means = Means::Pop3([Habit::Empties, Habit::Picks, Habit::Looks][random.below(3)]);
     let leaves_after = (random.below(4) == 0).then(|| 1 + random.below(12));
-    let user = (random.below(hosts), random.below(users));
-    VisitPlan { at, user, habit, leaves_after }
+    VisitPlan { at, user, means, leaves_after }
+}
+
+/// As often as not somebody who reads by IMAP has another device open at the same time.
+fn second_device(first: &VisitPlan, random: &mut Random) -> Option<VisitPlan> {
+    let Means::Imap(Session { device, .. }) = &first.means else { return None };
+    let at = first.at + within(Duration::from_secs(2 << random.below(6)), random);
+    let means = Means::Imap(session(1 - device, random));
+    let second = VisitPlan { at, user: first.user, means, leaves_after: imap_leaves_after(random) };
+    (random.below(2) == 0).then_some(second)
+}
+
+/// An IMAP server says many lines.
+fn imap_leaves_after(random: &mut Random) -> Option<usize> {
+    (random.below(4) == 0).then(|| 1 + random.below(80))
+}
+
+fn session(device: usize, random: &mut Random) -> Session {
+    let chores = (0..random.below(6)).map(|_| Chore::ALL[random.below(Chore::ALL.len())]).collect();
+    Session { device, resyncs: random.below(3) > 0, chores }
 }
 
 fn fault(kind: FaultKind, hosts: usize, size: &Size, random: &mut Random) -> Fault {

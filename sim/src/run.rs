@@ -16,8 +16,8 @@ use crate::host::{Doors, Power};
 use crate::ledger::Counts;
 use crate::letter::Letter;
 use crate::names::Fog;
-use crate::people::{Habit, Mailer, Popper};
-use crate::plan::{Fault, FaultKind, Item, LetterPlan, Plan, VisitPlan};
+use crate::people::{Device, Habit, Mailer, Person, Popper, Session};
+use crate::plan::{Fault, FaultKind, Item, LetterPlan, Means, Plan, VisitPlan};
 use crate::settings::Settings;
 use crate::story::what;
 use crate::town::{self, Resident};
@@ -185,7 +185,12 @@ impl Run<'_> {
 
     pub(crate) fn visit(&mut self, visit: &VisitPlan) {
         let Some(Resident { user, host, .. }) = self.resident(visit.user) else { return };
-        self.world.person(user, Box::new(Popper::new(user, host, visit.habit, visit.leaves_after)));
+        let leaves_after = visit.leaves_after;
+        let person: Box<dyn Person> = match &visit.means {
+            Means::Pop3(habit) => Box::new(Popper::new(user, host, *habit, leaves_after)),
+            Means::Imap(session) => Box::new(Device::new(user, host, session.clone(), leaves_after)),
+        };
+        self.world.person(user, person);
     }
 
     fn fault(&mut self, fault: &Fault, begins: bool) {
@@ -305,13 +310,22 @@ impl Run<'_> {
         }
     }
 
-    /// Everybody looks into his mailbox, which nobody holds; and what he has is what was promised.
+    /// Everybody looks into his mailbox, which nobody holds, with each of his devices; and what he has is what was promised.
     fn look_once_more(&mut self) {
         // They all come at once.
         self.world.doors = Doors::OPEN;
         for resident in self.residents.iter().flatten() {
             let popper = Popper::new(resident.user, resident.host, Habit::Looks, None);
             self.world.person(resident.user, Box::new(popper.last()));
+        }
+        let devices = self.world.ledger.devices();
+        for (user, device) in devices {
+            let Some(resident) = self.residents.iter().flatten().find(|resident| resident.user == user) else {
+                continue;
+            };
+            let session = Session { device, resyncs: true, chores: Vec::new() };
+            let device = Device::new(user, resident.host, session, None);
+            self.world.person(user, Box::new(device.last()));
         }
         self.until(self.world.now() + Duration::from_secs(3600));
         for resident in self.residents.iter().flatten() {

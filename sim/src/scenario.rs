@@ -13,7 +13,7 @@ use pillarbox_core::{Random, Seed};
 use crate::ledger::Counts;
 use crate::meter::{Figures, Meter};
 use crate::people::Habit;
-use crate::plan::{Fault, FaultKind, HOPELESS, HostPlan, LetterPlan, Plan, VisitPlan, domain};
+use crate::plan::{Fault, FaultKind, HOPELESS, HostPlan, LetterPlan, Means, Plan, VisitPlan, domain};
 use crate::rhythm::Rhythm;
 use crate::run::{Outcome, PAUSE, REST, Run, STEPS, STEPS_A_LETTER, judged};
 use crate::settings::Settings;
@@ -273,7 +273,7 @@ impl Scenario {
             _ => Habit::Looks,
         };
         let leaves_after = (random.below(50) == 0).then(|| 1 + random.below(12));
-        VisitPlan { at, user, habit, leaves_after }
+        VisitPlan { at, user, means: Means::Pop3(habit), leaves_after }
     }
 }
 

@@ -11,7 +11,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::plan::{Fault, HostPlan, LetterPlan, Plan, VisitPlan};
+use crate::people::Session;
+use crate::plan::{Fault, HostPlan, LetterPlan, Means, Plan, VisitPlan};
 use crate::run::{Outcome, run};
 
 /// Octets of a letter that is as short as letters are.
@@ -215,6 +216,21 @@ impl<F: FnMut(&Plan) -> (bool, u64), P: FnMut(&Plan, usize)> Work<F, P> {
     }
 
     fn plainer_visits(&mut self) {
+        for visit in 0..self.plan.visits.len() {
+            self.without_parts(
+                |plan| session(&plan.visits[visit]).map_or(0, |session| session.chores.len()),
+                |plan, part| {
+                    if let Means::Imap(session) = &mut plan.visits[visit].means {
+                        session.chores.drain(part);
+                    }
+                },
+            );
+            self.try_change(|plan| {
+                if let Means::Imap(session) = &mut plan.visits[visit].means {
+                    session.resyncs = false;
+                }
+            });
+        }
         let plainer: [fn(&mut VisitPlan); 2] = [|visit| visit.leaves_after = None, |visit| visit.at = whole(visit.at)];
         for visit in 0..self.plan.visits.len() {
             for change in plainer {
@@ -321,6 +337,14 @@ fn with_users(plan: &mut Plan, users: usize) {
     }
     for visit in &mut plan.visits {
         visit.user.1 = visit.user.1.min(last);
+    }
+}
+
+/// A visit's session, if it is by IMAP.
+fn session(visit: &VisitPlan) -> Option<&Session> {
+    match &visit.means {
+        Means::Imap(session) => Some(session),
+        Means::Pop3(_) => None,
     }
 }
 

@@ -6,7 +6,8 @@ use pillarbox_core::Mono;
 use pillarbox_core::node::Event;
 
 use crate::letter::{Found, recognize};
-use crate::plan::{Fault, FaultKind, HostPlan, LetterPlan, Plan, VisitPlan};
+use crate::people::Session;
+use crate::plan::{Fault, FaultKind, HostPlan, LetterPlan, Means, Plan, VisitPlan};
 use crate::timeline::Moment;
 
 /// Lines of one breath that are told; what comes behind them is counted.
@@ -52,7 +53,15 @@ fn letter(plan: &LetterPlan) -> String {
 fn visit(plan: &VisitPlan) -> String {
     let (host, user) = plan.user;
     let gone = gone(plan.leaves_after);
-    format!("u{user}@d{host}.example visits his mailbox ({}){gone}", format!("{:?}", plan.habit).to_lowercase())
+    let how = match &plan.means {
+        Means::Pop3(habit) => format!("{habit:?}").to_lowercase(),
+        Means::Imap(Session { device, resyncs, chores }) => {
+            let resyncs = if *resyncs { ", with QRESYNC" } else { "" };
+            let chores = chores.iter().map(|chore| format!(", {}", format!("{chore:?}").to_lowercase()));
+            format!("IMAP at device {device}{resyncs}{}", chores.collect::<String>())
+        }
+    };
+    format!("u{user}@d{host}.example visits his mailbox ({how}){gone}")
 }
 
 fn gone(after: Option<usize>) -> String {

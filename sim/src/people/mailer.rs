@@ -139,6 +139,7 @@ impl Person for Mailer {
                     }
                 }
             }
+            News::Time => {}
             News::Over => self.gone(ledger, deeds),
         }
     }

@@ -1,11 +1,19 @@
 //! People, and the devices that they use. They know nothing of the machines: they say lines, and read what comes.
 
+mod device;
+mod heard;
 mod mailer;
 mod popper;
+mod response;
+mod view;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use pillarbox_core::Mono;
 
+pub(crate) use self::device::Device;
+pub use self::device::{Chore, Session};
 pub(crate) use self::mailer::Mailer;
 pub use self::popper::Habit;
 pub(crate) use self::popper::Popper;
@@ -18,6 +26,8 @@ pub(crate) enum Deed {
     Connect { host: usize, port: u16 },
     /// Says this.
     Say(Bytes),
+    /// Waits for so long, unless he hears something.
+    Wait(Duration),
     /// Is gone in the middle of everything.
     BreakOff,
     /// Has nothing more to do, ever.
@@ -31,6 +41,8 @@ pub(crate) enum News<'a> {
     Begin,
     /// The server says this.
     Heard(&'a [u8]),
+    /// He has waited for so long.
+    Time,
     /// The connection is over, or never came about.
     Over,
 }

@@ -4,8 +4,7 @@ use bytes::Bytes;
 use pillarbox_core::Mono;
 
 use super::{Deed, Lines, News, Person};
-use crate::ledger::{Ledger, UserId};
-use crate::letter::Letter;
+use crate::ledger::{Ledger, Read, UserId};
 use crate::world::POP3;
 
 /// How he deals with what he finds.
@@ -43,8 +42,8 @@ pub(crate) struct Popper {
     at: At,
     count: usize,
     /// What he asked to be deleted.
-    deleted: Vec<Letter>,
-    current: Option<Letter>,
+    deleted: Vec<Read>,
+    current: Option<Read>,
     /// Nothing goes wrong any more: he must find his mailbox open.
     last: bool,
     lines: Lines,
@@ -80,9 +79,9 @@ impl Popper {
         let mut say = |line: String| deeds.push(Deed::Say(Bytes::from(line + "\r\n")));
         self.at = match self.at {
             At::Quit => {
-                for letter in self.deleted.drain(..) {
+                for message in self.deleted.drain(..) {
                     // When it says that it could not, nothing is deleted, or some of it.
-                    ledger.removed(self.user, letter, positive);
+                    ledger.removed(self.user, message, positive);
                 }
                 deeds.push(Deed::Leave);
                 return;
@@ -145,8 +144,8 @@ impl Popper {
         }
         // Without QUIT nothing is deleted; after it, who knows.
         if self.at == At::Quit {
-            for letter in self.deleted.drain(..) {
-                ledger.removed(self.user, letter, false);
+            for message in self.deleted.drain(..) {
+                ledger.removed(self.user, message, false);
             }
         }
         deeds.push(Deed::Leave);
@@ -174,6 +173,7 @@ impl Person for Popper {
                     }
                 }
             }
+            News::Time => {}
             News::Over => self.gone(ledger, deeds),
         }
     }

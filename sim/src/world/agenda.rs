@@ -34,6 +34,8 @@ pub(super) enum Coming {
     Call { person: u64, host: usize, port: u16 },
     /// A person has lost his patience.
     Impatient(u64, u64),
+    /// A person has waited for as long as he wanted to.
+    Waited(u64, u64),
     /// What the plan has for this moment.
     Planned(Item),
 }

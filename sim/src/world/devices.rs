@@ -51,6 +51,10 @@ impl World {
         device.waits += 1;
         let mut deeds = Vec::new();
         device.person.hear(self.now, news, &mut self.ledger, &mut deeds);
+        if deeds.is_empty() && device.wire.is_some() {
+            // He has heard a part of what he waits for.
+            self.patience(person);
+        }
         for deed in deeds {
             self.deed(person, deed);
         }
@@ -79,6 +83,11 @@ impl World {
                     self.send(wire, end, Freight::Bytes(bytes));
                     self.patience(person);
                 }
+            }
+            Deed::Wait(time) => {
+                device.waits += 1;
+                let wait = device.waits;
+                self.comes(self.now + time, Coming::Waited(person, wait));
             }
             Deed::BreakOff => {
                 if let Some((wire, end)) = device.wire.take() {
@@ -114,6 +123,13 @@ impl World {
         if self.devices.get(&person).is_some_and(|device| device.waits == wait) {
             self.deed(person, Deed::BreakOff);
             self.news(person, News::Over);
+        }
+    }
+
+    /// He has waited for so long, unless something has come since.
+    pub(super) fn waited(&mut self, person: u64, wait: u64) {
+        if self.devices.get(&person).is_some_and(|device| device.waits == wait) {
+            self.news(person, News::Time);
         }
     }
 

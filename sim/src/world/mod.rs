@@ -204,6 +204,7 @@ impl World {
             }
             Coming::Call { person, host, port } => self.call(person, host, port),
             Coming::Impatient(person, wait) => self.impatient(person, wait),
+            Coming::Waited(person, wait) => self.waited(person, wait),
         }
         Step::Done
     }
