@@ -47,6 +47,12 @@ bugs! {
     ABounceToAStranger = "a-bounce-to-a-stranger",
     /// What is marked as deleted is deleted, whether there was a QUIT or not.
     APop3DeleteWithoutQuit = "a-pop3-delete-without-quit",
+    /// The next UID is one more than the largest that is there, and what was removed is forgotten.
+    AUidGivenTwice = "a-uid-given-twice",
+    /// What another session has removed is not taken into the view.
+    AnExpungeNotTold = "an-expunge-not-told",
+    /// Flags are changed, and the message keeps its mod-sequence.
+    AFlagWithoutAModseq = "a-flag-without-a-modseq",
 }
 
 impl fmt::Display for Bug {

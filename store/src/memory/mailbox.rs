@@ -11,6 +11,7 @@ use pillarbox_core::mailbox::{
 };
 use pillarbox_core::message::{Needles, Structure, TextKey};
 use pillarbox_core::ops::{AccountId, EmailId, EntryId, MailboxId, MailboxOp, NewBody, Sink, StoreError, ThreadId};
+use pillarbox_core::planted::{self, Bug};
 
 use super::{Content, State, range};
 use crate::flags::{self, Latest, Translation};
@@ -383,6 +384,9 @@ impl State {
 
     fn put(&mut self, id: MailboxId, message: Message) -> Option<u32> {
         let mailbox = self.mailboxes.get_mut(&id)?;
+        if planted::is(Bug::AUidGivenTwice) {
+            mailbox.uid_next = mailbox.messages.last_key_value().map_or(1, |(last, _)| last + 1);
+        }
         let uid = mailbox.uid_next;
         mailbox.uid_next += 1;
         self.places.insert(message.entry, (id, uid));
@@ -577,7 +581,9 @@ impl State {
             }
             let now = flags::change(change.mode, message.flags, flags);
             if now != message.flags {
-                message.latest = message.latest.change(next, message.flags, now);
+                if !planted::is(Bug::AFlagWithoutAModseq) {
+                    message.latest = message.latest.change(next, message.flags, now);
+                }
                 (message.flags, new) = (now, true);
             }
             changed.push(Change { uid: *uid, flags: message.flags, modseq: message.latest.modseq });

@@ -19,6 +19,7 @@ use crate::imap::types::{Code, Enabled};
 use crate::mailbox::{Change, Gone, Keywords, ModSeq, PAGE, Request, Response, UidSet};
 use crate::mark;
 use crate::outbox::Outbox;
+use crate::planted::{self, Bug};
 
 /// One turn of catching up.
 #[derive(Debug)]
@@ -139,7 +140,9 @@ impl Sync {
             }
         };
         self.fresh.remove(&gone);
-        view.expunged(&gone);
+        if !planted::is(Bug::AnExpungeNotTold) {
+            view.expunged(&gone);
+        }
         if self.fresh.is_empty() {
             return;
         }
