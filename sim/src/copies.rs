@@ -161,3 +161,75 @@ fn by_imap(inbox: &Told) -> BTreeMap<Stamp, ByImap> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LETTER: Letter = Letter(1);
+
+    fn stamp() -> Stamp {
+        Stamp::of(&LETTER.text(200))
+    }
+
+    /// What is wrong when a message has come once, this was told of it in the two mailboxes, and it stands there with these
+    /// UIDs.
+    fn wrong(copies: Copies, told: impl FnOnce(&mut [Told; 2]), inbox: &[u32], archive: &[u32]) -> Vec<String> {
+        let mut all = [Told::default(), Told::default()];
+        told(&mut all);
+        let has = |folder: Folder, uids: &[u32]| {
+            let has = |uid: &u32| Has { folder, uid: *uid, stamp: Some(stamp()), flags: Flags::new() };
+            uids.iter().map(has).collect::<Vec<_>>()
+        };
+        let has = [has(Folder::Inbox, inbox), has(Folder::Archive, archive)].concat();
+        settle([(LETTER, stamp(), &Copies { delivered: 1, ..copies })].into_iter(), &all, &has)
+    }
+
+    /// It was read in the INBOX, with UID 5, and then this was done with it.
+    fn read(told: &mut [Told; 2], then: impl FnOnce(&mut crate::told::Message)) {
+        told[0].is(5, (LETTER, stamp())).expect("nothing was told before");
+        then(told[0].message(5).expect("it was read"));
+    }
+
+    #[test]
+    fn what_was_removed_is_gone_and_else_it_is_there() {
+        let none = Copies::default();
+        assert!(wrong(none, |_| (), &[5], &[]).is_empty());
+        assert!(!wrong(none, |_| (), &[], &[]).is_empty(), "it is lost");
+        assert!(!wrong(none, |_| (), &[5, 6], &[]).is_empty(), "it is there twice");
+        let expunged = |told: bool| move |all: &mut [Told; 2]| read(all, |message| message.removed.tried(told));
+        assert!(wrong(none, expunged(true), &[], &[]).is_empty());
+        assert!(!wrong(none, expunged(true), &[5], &[]).is_empty(), "it is there again");
+        assert!(wrong(none, expunged(false), &[], &[]).is_empty());
+        assert!(wrong(none, expunged(false), &[5], &[]).is_empty());
+        assert!(!wrong(none, |all| read(all, |_| ()), &[6], &[]).is_empty(), "it has another UID");
+        let by_pop3 = Copies { removed: 1, ..none };
+        assert!(wrong(by_pop3, expunged(true), &[], &[]).is_empty(), "both were told so, and it was there once");
+        assert!(!wrong(by_pop3, |_| (), &[5], &[]).is_empty());
+    }
+
+    #[test]
+    fn a_move_does_all_of_it_or_nothing() {
+        let none = Copies::default();
+        let moved = |told: bool| move |all: &mut [Told; 2]| read(all, |message| message.moved.tried(told));
+        let archived = Copies { archived: 1, ..none };
+        assert!(wrong(archived, moved(true), &[], &[1]).is_empty());
+        assert!(!wrong(archived, moved(true), &[5], &[1]).is_empty(), "it was not taken away");
+        assert!(wrong(none, moved(false), &[5], &[]).is_empty());
+        assert!(wrong(none, moved(false), &[], &[1]).is_empty());
+        assert!(!wrong(none, moved(false), &[], &[]).is_empty(), "it is nowhere");
+        assert!(!wrong(none, moved(false), &[5], &[1]).is_empty(), "it is in both");
+    }
+
+    #[test]
+    fn a_copy_is_there_when_somebody_was_told_so() {
+        let perhaps = Copies { perhaps_archived: 1, ..Copies::default() };
+        assert!(wrong(perhaps, |_| (), &[5], &[1]).is_empty());
+        assert!(wrong(perhaps, |_| (), &[5], &[]).is_empty());
+        assert!(!wrong(perhaps, |_| (), &[5], &[1, 2]).is_empty());
+        let copied = |all: &mut [Told; 2]| all[1].is(1, (LETTER, stamp())).expect("nothing was told before");
+        let told = Copies { archived: 1, ..Copies::default() };
+        assert!(wrong(told, copied, &[5], &[1]).is_empty());
+        assert!(!wrong(told, copied, &[5], &[]).is_empty(), "it is lost");
+    }
+}

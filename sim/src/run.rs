@@ -4,6 +4,7 @@
 //! everything must come to its end: the queues drain, everybody finds his mail, sessions end, and nothing is held any
 //! more: liveness.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use pillarbox_core::node::Holdings;
 use crate::census::census;
 use crate::disk::Health;
 use crate::host::{Doors, Power};
-use crate::ledger::Counts;
+use crate::ledger::{Counts, UserId};
 use crate::letter::Letter;
 use crate::names::Fog;
-use crate::people::{Device, Habit, Mailer, Person, Popper, Session};
+use crate::people::{Chore, Device, Habit, Mailer, Person, Popper, Session};
 use crate::plan::{Fault, FaultKind, Item, LetterPlan, Means, Plan, VisitPlan};
 use crate::settings::Settings;
 use crate::story::what;
@@ -34,6 +35,9 @@ pub(crate) const REST: Duration = Duration::from_secs(40 * 3600);
 
 /// How often somebody looks whether it has.
 pub(crate) const PAUSE: Duration = Duration::from_secs(60);
+
+/// The number of a device that nobody has used before.
+const ONE_MORE: usize = 9;
 
 /// How long sessions may take to end when everybody is gone.
 const FAREWELL: Duration = Duration::from_secs(3600);
@@ -310,7 +314,8 @@ impl Run<'_> {
         }
     }
 
-    /// Everybody looks into his mailbox, which nobody holds, with each of his devices; and what he has is what was promised.
+    /// Everybody looks into his mailbox, which nobody holds, and comes to each of his devices; and what he has is what was
+    /// promised.
     fn look_once_more(&mut self) {
         // They all come at once.
         self.world.doors = Doors::OPEN;
@@ -318,16 +323,9 @@ impl Run<'_> {
             let popper = Popper::new(resident.user, resident.host, Habit::Looks, None);
             self.world.person(resident.user, Box::new(popper.last()));
         }
-        let devices = self.world.ledger.devices();
-        for (user, device) in devices {
-            let Some(resident) = self.residents.iter().flatten().find(|resident| resident.user == user) else {
-                continue;
-            };
-            let session = Session { device, resyncs: true, chores: Vec::new() };
-            let device = Device::new(user, resident.host, session, None);
-            self.world.person(user, Box::new(device.last()));
-        }
-        self.until(self.world.now() + Duration::from_secs(3600));
+        self.until_all_are_gone();
+        self.come_to_devices();
+        self.until_all_are_gone();
         for resident in self.residents.iter().flatten() {
             let world = &mut *self.world;
             let store = &world.hosts[resident.host].disk.store;
@@ -335,6 +333,37 @@ impl Run<'_> {
             world.ledger.settle_user(resident.user, &has);
         }
         self.world.ledger.settle();
+    }
+
+    /// At all his devices he finds everything as it is, and waits. Then something happens at one more, and all the others
+    /// must hear of it.
+    fn come_to_devices(&mut self) {
+        let used = self.world.ledger.devices();
+        let mut users = BTreeSet::new();
+        for (user, device) in used {
+            let resyncs = !(user.0 + device).is_multiple_of(3);
+            self.last_session(user, Session { device, resyncs, chores: vec![Chore::Idles] });
+            users.insert(user);
+        }
+        self.until(self.world.now() + Duration::from_secs(60));
+        for user in users {
+            let chores = vec![Chore::Marks, Chore::Appends, Chore::Deletes];
+            self.last_session(user, Session { device: ONE_MORE, resyncs: true, chores });
+        }
+    }
+
+    fn last_session(&mut self, user: UserId, session: Session) {
+        let Some(resident) = self.residents.iter().flatten().find(|resident| resident.user == user) else { return };
+        let device = Device::new(user, resident.host, session, None);
+        self.world.person(user, Box::new(device.last()));
+    }
+
+    /// Visits come to their ends, within an hour.
+    fn until_all_are_gone(&mut self) {
+        let end = self.world.now() + Duration::from_secs(3600);
+        while self.world.busy_people() > 0 && self.world.now() < end {
+            self.until(self.world.now() + PAUSE);
+        }
     }
 
     /// Sessions end, and nothing is held any more.

@@ -113,7 +113,10 @@ pub(super) enum Doing {
     },
     /// IDLE, and the server has not said that it does.
     Idle,
-    Idling,
+    /// The server does, and something has been heard.
+    Idling {
+        heard: bool,
+    },
     Logout,
 }
 
@@ -144,7 +147,7 @@ pub(crate) struct Device {
     /// Chores that were begun.
     begun: u32,
     /// Nothing goes wrong any more: what it shows now is what there is.
-    last: bool,
+    pub(super) last: bool,
 }
 
 impl Device {
@@ -207,7 +210,7 @@ impl Device {
         let word = |at: usize| response.get(at).map_or("", Value::atom);
         if word(0) == "+" {
             if matches!(self.doing, Doing::Idle) {
-                self.doing = Doing::Idling;
+                self.doing = Doing::Idling { heard: false };
                 deeds.push(Deed::Wait(IDLES));
             }
             return;
@@ -254,7 +257,7 @@ impl Device {
             Doing::Logout => return self.leave(ledger, deeds),
             // What was copied is said in a code.
             Doing::Copy { .. } | Doing::Numbers | Doing::Read | Doing::Noop => {}
-            Doing::Idle | Doing::Idling | Doing::Greeting => {
+            Doing::Idle | Doing::Idling { .. } | Doing::Greeting => {
                 self.wrong("the end of a command that it has not ended: IDLE", ledger);
             }
         }
@@ -523,11 +526,16 @@ impl Person for Device {
                         return self.gone(ledger, deeds);
                     }
                 }
-                if matches!(self.doing, Doing::Idling) {
+                if matches!(self.doing, Doing::Idling { .. }) {
                     deeds.push(Deed::Wait(IDLES));
                 }
             }
-            News::Time => self.done_idling(deeds),
+            News::Time => {
+                if self.last && matches!(self.doing, Doing::Idling { heard: false }) {
+                    self.wrong("nothing while it idles, and something has happened: waited for two minutes", ledger);
+                }
+                self.done_idling(deeds);
+            }
             News::Over => self.gone(ledger, deeds),
         }
     }

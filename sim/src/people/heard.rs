@@ -51,8 +51,12 @@ impl Device {
         if let Err(how) = heard {
             self.wrong(&how, ledger);
         }
-        if matches!(self.doing, Doing::Idling) {
-            self.done_idling(deeds);
+        if let Doing::Idling { heard } = &mut self.doing {
+            *heard = true;
+            // At the end of all he hears all of it.
+            if !self.last {
+                self.done_idling(deeds);
+            }
         }
     }
 
