@@ -357,7 +357,7 @@ fn imap_leaves_after(random: &mut Random) -> Option<usize> {
 
 fn session(device: usize, random: &mut Random) -> Session {
     let chores = (0..random.below(6)).map(|_| Chore::ALL[random.below(Chore::ALL.len())]).collect();
-    Session { device, resyncs: random.below(3) > 0, chores }
+    Session { device, resyncs: random.below(3) > 0, chores, vanishes: random.below(3) == 0 }
 }
 
 fn fault(kind: FaultKind, hosts: usize, size: &Size, random: &mut Random) -> Fault {

@@ -342,13 +342,13 @@ impl Run<'_> {
         let mut users = BTreeSet::new();
         for (user, device) in used {
             let resyncs = !(user.0 + device).is_multiple_of(3);
-            self.last_session(user, Session { device, resyncs, chores: vec![Chore::Idles] });
+            self.last_session(user, Session { device, resyncs, chores: vec![Chore::Idles], vanishes: false });
             users.insert(user);
         }
         self.until(self.world.now() + Duration::from_secs(60));
         for user in users {
             let chores = vec![Chore::Marks, Chore::Appends, Chore::Deletes];
-            self.last_session(user, Session { device: ONE_MORE, resyncs: true, chores });
+            self.last_session(user, Session { device: ONE_MORE, resyncs: true, chores, vanishes: false });
         }
     }
 

@@ -230,6 +230,11 @@ impl<F: FnMut(&Plan) -> (bool, u64), P: FnMut(&Plan, usize)> Work<F, P> {
                     session.resyncs = false;
                 }
             });
+            self.try_change(|plan| {
+                if let Means::Imap(session) = &mut plan.visits[visit].means {
+                    session.vanishes = false;
+                }
+            });
         }
         let plainer: [fn(&mut VisitPlan); 2] = [|visit| visit.leaves_after = None, |visit| visit.at = whole(visit.at)];
         for visit in 0..self.plan.visits.len() {

@@ -55,13 +55,15 @@ fn visit(plan: &VisitPlan) -> String {
     let gone = gone(plan.leaves_after);
     let how = match &plan.means {
         Means::Pop3(habit) => format!("{habit:?}").to_lowercase(),
-        Means::Imap(Session { device, resyncs, chores }) => {
+        Means::Imap(Session { device, resyncs, chores, .. }) => {
             let resyncs = if *resyncs { ", with QRESYNC" } else { "" };
             let chores = chores.iter().map(|chore| format!(", {}", format!("{chore:?}").to_lowercase()));
             format!("IMAP at device {device}{resyncs}{}", chores.collect::<String>())
         }
     };
-    format!("u{user}@d{host}.example visits his mailbox ({how}){gone}")
+    let vanishes = matches!(&plan.means, Means::Imap(session) if session.vanishes && plan.leaves_after.is_some());
+    let vanishes = if vanishes { ", of which nobody is told" } else { "" };
+    format!("u{user}@d{host}.example visits his mailbox ({how}){gone}{vanishes}")
 }
 
 fn gone(after: Option<usize>) -> String {

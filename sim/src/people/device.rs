@@ -11,7 +11,7 @@ use pillarbox_core::Mono;
 
 use super::response::{Responses, Value, set};
 use super::view::View;
-use super::{Deed, News, Person};
+use super::{Deed, News, Person, base64};
 use crate::ledger::{Ledger, UserId};
 use crate::letter::Letter;
 use crate::told::{Folder, Known, Mark, Memories, Memory};
@@ -41,6 +41,8 @@ pub enum Chore {
     Unmarks,
     /// Marks some as deleted, and removes just these.
     Deletes,
+    /// The same in one breath: he does not wait for the first answer.
+    Hurries,
     /// Copies some to the archive.
     Copies,
     /// Moves some there.
@@ -61,6 +63,7 @@ impl Chore {
         Self::Marks,
         Self::Unmarks,
         Self::Deletes,
+        Self::Hurries,
         Self::Copies,
         Self::Moves,
         Self::Appends,
@@ -79,6 +82,8 @@ pub struct Session {
     pub resyncs: bool,
     /// What he does, in this order, when he has read what is new.
     pub chores: Vec<Chore>,
+    /// When he is gone in the middle, nobody tells the server.
+    pub vanishes: bool,
 }
 
 /// What the next tagged response answers.
@@ -134,6 +139,8 @@ pub(crate) struct Device {
     /// He has it: nobody else uses it at the same time.
     in_use: bool,
     pub(super) doing: Doing,
+    /// Said already, and behind it.
+    behind: Option<Doing>,
     pub(super) memories: Memories,
     pub(super) view: Option<View>,
     /// A mailbox that is being opened while another one is open.
@@ -163,6 +170,7 @@ impl Device {
             tag: 0,
             in_use: false,
             doing: Doing::Greeting,
+            behind: None,
             memories: Memories::new(),
             view: None,
             opening: None,
@@ -200,6 +208,13 @@ impl Device {
         deeds.push(Deed::Say(Bytes::from(format!("a{} {command}\r\n", self.tag))));
     }
 
+    /// One more command, and the one before it is not answered yet.
+    fn say_behind(&mut self, command: &str, doing: Doing, deeds: &mut Vec<Deed>) {
+        self.tag += 1;
+        self.behind = Some(doing);
+        deeds.push(Deed::Say(Bytes::from(format!("a{} {command}\r\n", self.tag))));
+    }
+
     pub(super) fn done_idling(&mut self, deeds: &mut Vec<Deed>) {
         self.doing = Doing::Noop;
         deeds.push(Deed::Say(Bytes::from_static(b"DONE\r\n")));
@@ -209,24 +224,22 @@ impl Device {
     fn response(&mut self, response: &[Value], ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
         let word = |at: usize| response.get(at).map_or("", Value::atom);
         if word(0) == "+" {
-            if matches!(self.doing, Doing::Idle) {
-                self.doing = Doing::Idling { heard: false };
-                deeds.push(Deed::Wait(IDLES));
-            }
-            return;
+            return self.goes_on(ledger, deeds);
         }
         if word(0) == "*" && matches!(self.doing, Doing::Greeting) {
             if word(1) == "OK" {
                 let address = ledger.address(self.user);
                 let password = address.split('@').next().unwrap_or_default();
-                self.say(&format!("LOGIN {address} {password}"), Doing::Login, deeds);
+                let login = format!("LOGIN {address} {password}");
+                let login = if self.session.resyncs { &login } else { "AUTHENTICATE PLAIN" };
+                self.say(login, Doing::Login, deeds);
             }
             return;
         }
         if word(0) == "*" {
             return self.untagged(&response[1..], ledger, deeds);
         }
-        if word(0) != format!("a{}", self.tag) {
+        if word(0) != format!("a{}", self.tag - u32::from(self.behind.is_some())) {
             return self.wrong(&format!("a command that it has not given: {}", word(0)), ledger);
         }
         self.code(response.get(2).map_or(&[], Value::list), ledger);
@@ -241,9 +254,27 @@ impl Device {
         }
     }
 
+    /// `+`
+    fn goes_on(&mut self, ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
+        match self.doing {
+            Doing::Login => {
+                let address = ledger.address(self.user);
+                let password = address.split('@').next().unwrap_or_default();
+                let plain = base64(&format!("\0{address}\0{password}"));
+                deeds.push(Deed::Say(Bytes::from(plain + "\r\n")));
+            }
+            Doing::Idle => {
+                self.doing = Doing::Idling { heard: false };
+                deeds.push(Deed::Wait(IDLES));
+            }
+            _ => self.wrong("a go-ahead that it has not asked for: +", ledger),
+        }
+    }
+
     /// The command was done.
     fn ok(&mut self, ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
         match std::mem::replace(&mut self.doing, Doing::Noop) {
+            Doing::Delete(_) if self.behind.is_some() => {}
             Doing::Login if self.session.resyncs => return self.say("ENABLE QRESYNC", Doing::Enable, deeds),
             Doing::Login | Doing::Enable => return self.select(Folder::Inbox, ledger, deeds),
             Doing::Select => self.selected(ledger),
@@ -278,14 +309,24 @@ impl Device {
         match doing {
             Doing::Login | Doing::Enable | Doing::Select => {
                 self.view = None;
-                self.say("LOGOUT", Doing::Logout, deeds);
+                return self.say("LOGOUT", Doing::Logout, deeds);
             }
-            _ => self.next(ledger, deeds),
+            // They are not marked by it; perhaps by somebody else.
+            Doing::Delete(uids) if self.behind.is_some() => {
+                self.removed(&uids, false, ledger);
+                self.behind = Some(Doing::Noop);
+            }
+            _ => {}
         }
+        self.next(ledger, deeds);
     }
 
     /// What is to be done now.
     fn next(&mut self, ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
+        if let Some(doing) = self.behind.take() {
+            self.doing = doing;
+            return;
+        }
         let Some(view) = &mut self.view else { return self.say("LOGOUT", Doing::Logout, deeds) };
         let unknown = view.unknown();
         self.rounds = if unknown.is_empty() { 0 } else { self.rounds + 1 };
@@ -359,6 +400,10 @@ impl Device {
             }
             Chore::Deletes => {
                 self.say(&format!("UID STORE {these} +FLAGS (\\Deleted)"), Doing::Delete(uids), deeds);
+            }
+            Chore::Hurries => {
+                self.say(&format!("UID STORE {these} +FLAGS (\\Deleted)"), Doing::Delete(uids.clone()), deeds);
+                self.say_behind(&format!("UID EXPUNGE {these}"), Doing::Expunge(uids), deeds);
             }
             Chore::Copies | Chore::Moves => {
                 let moves = chore == Chore::Moves;
@@ -454,13 +499,14 @@ impl Device {
         let Some(view) = self.view.take() else { return };
         let (keyword, last) = (self.keyword(), self.last);
         let memory = self.memories.entry(view.folder).or_insert_with(|| Memory::new(view.folder));
-        // Until it has heard all of what has changed it knows what it knew.
-        if view.base.is_none() && view.validity > 0 {
+        // Who does not know all messages up to a mod-sequence must not say that he knows it: then he knows what he knew.
+        let is_whole = view.base.is_none() && view.validity > 0 && view.unknown().is_empty();
+        if is_whole {
             memory.validity = view.validity;
             memory.modseq = if self.session.resyncs { view.modseq } else { 0 };
             memory.messages = view.messages();
         }
-        memory.is_last = last && view.base.is_none();
+        memory.is_last = last && is_whole;
         let undone = memory.messages.iter().find(|(uid, flags)| {
             let is_set = flags.as_ref().is_some_and(|flags| flags.contains(&keyword));
             match memory.marks.get(uid) {
@@ -478,6 +524,9 @@ impl Device {
 
     /// He is gone, and whatever was under way has happened, or not.
     fn gone(&mut self, ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
+        if let Some(Doing::Expunge(uids)) = self.behind.take() {
+            self.removed(&uids, false, ledger);
+        }
         match std::mem::replace(&mut self.doing, Doing::Logout) {
             Doing::Store { uids, .. } => self.mark(&uids, Mark::Lost),
             Doing::Expunge(uids) => self.removed(&uids, false, ledger),
@@ -522,7 +571,7 @@ impl Person for Device {
                     }
                     self.heard += 1;
                     if Some(self.heard) == self.leaves_after {
-                        deeds.push(Deed::BreakOff);
+                        deeds.push(if self.session.vanishes { Deed::Vanish } else { Deed::BreakOff });
                         return self.gone(ledger, deeds);
                     }
                 }

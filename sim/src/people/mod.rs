@@ -30,6 +30,8 @@ pub(crate) enum Deed {
     Wait(Duration),
     /// Is gone in the middle of everything.
     BreakOff,
+    /// Is gone, and his machine tells nobody.
+    Vanish,
     /// Has nothing more to do, ever.
     Leave,
 }

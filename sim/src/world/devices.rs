@@ -89,11 +89,15 @@ impl World {
                 let wait = device.waits;
                 self.comes(self.now + time, Coming::Waited(person, wait));
             }
-            Deed::BreakOff => {
+            Deed::BreakOff | Deed::Vanish => {
                 if let Some((wire, end)) = device.wire.take() {
                     let (ledger, user) = (&self.ledger, device.user);
-                    self.trace.tell(self.now, || format!("{} is gone", ledger.address(user)));
-                    self.leave(wire, end, Leaving::Broken);
+                    let (how, words) = match deed {
+                        Deed::Vanish => (Leaving::Silently, ", and nobody is told"),
+                        _ => (Leaving::Broken, ""),
+                    };
+                    self.trace.tell(self.now, || format!("{} is gone{words}", ledger.address(user)));
+                    self.leave(wire, end, how);
                 }
             }
             Deed::Leave => {
