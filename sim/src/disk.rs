@@ -48,11 +48,13 @@ pub(crate) struct Health {
     pub(crate) full: usize,
     /// Of a hundred ops, so many are handed back.
     pub(crate) busy: usize,
+    /// Of a hundred reads, so many fail.
+    pub(crate) bad: usize,
 }
 
 impl Health {
     pub(crate) const GOOD: Self =
-        Self { write: Duration::from_micros(700), read: Duration::from_micros(90), full: 0, busy: 0 };
+        Self { write: Duration::from_micros(700), read: Duration::from_micros(90), full: 0, busy: 0, bad: 0 };
 }
 
 /// An op that waits for its turn.
@@ -147,6 +149,11 @@ impl Disk {
     /// The oldest read is done.
     pub(crate) fn read(&mut self) -> Option<Waiting> {
         self.reads.pop_front()
+    }
+
+    /// Whether a read fails.
+    pub(crate) fn misreads(&mut self) -> bool {
+        self.health.bad > 0 && self.random.below(100) < self.health.bad
     }
 
     /// Whether this change fails, and why.

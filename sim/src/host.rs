@@ -13,7 +13,7 @@ use pillarbox_core::ops::{
 use pillarbox_core::{Direction, Mono, Now, Wall};
 
 use crate::disk::{Disk, Ear};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, UserId};
 use crate::letter::{Found, recognize};
 use crate::overheard::Overheard;
 use crate::wire::WireId;
@@ -93,6 +93,12 @@ pub(crate) struct Host {
     pub(crate) unplugged: BTreeSet<IpAddr>,
     /// Where those who came to it come from, by node and connection.
     pub(crate) guests: BTreeMap<(usize, ConnId), IpAddr>,
+    /// An account in whose mailboxes nobody looks: strangers log in with it.
+    pub(crate) guest: Option<UserId>,
+    /// How many it takes, where that is not what others take.
+    pub(crate) doors: Option<Doors>,
+    /// It was told to stop.
+    pub(crate) stopping: bool,
     /// No node hears what the store hints at.
     pub(crate) deaf: bool,
     /// What large bodies begin with, by stage.

@@ -124,6 +124,17 @@ impl Ledger {
         user
     }
 
+    /// He has this address, too.
+    pub(crate) fn known_as(&mut self, user: UserId, address: &str) {
+        self.by_address.insert(address.to_owned(), user);
+    }
+
+    /// Somebody without a mailbox.
+    pub(crate) fn somebody(&mut self, name: &str) -> UserId {
+        self.users.push(name.to_owned());
+        UserId(self.users.len() - 1)
+    }
+
     /// His address.
     #[must_use]
     pub(crate) fn address(&self, user: UserId) -> &str {

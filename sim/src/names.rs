@@ -22,6 +22,8 @@ pub(crate) struct Fog {
     pub(crate) forged: usize,
     /// Are garbage.
     pub(crate) garbage: usize,
+    /// Over TCP: are cut short, or are another's, or do not come.
+    pub(crate) streams: usize,
 }
 
 /// An answer on its way.
@@ -56,7 +58,16 @@ impl Names {
         let (forged, silent, slow) = (happens(self.fog.forged), happens(self.fog.silent), happens(self.fog.slow));
         let (failing, truncated) = (happens(self.fog.failing), happens(self.fog.truncated));
         let garbage = happens(self.fog.garbage);
-        if forged && let Some(lie) = self.forged.answer(query, false) {
+        // Some guess often.
+        let lies = if !forged {
+            0
+        } else if random.below(8) == 0 {
+            24
+        } else {
+            1
+        };
+        for _ in 0..lies {
+            let Some(lie) = self.forged.answer(query, false) else { break };
             let mut lie = BytesMut::from(&lie[..]);
             // He guesses the number of the question, or speaks from elsewhere.
             let from = match random.below(2) {
@@ -94,16 +105,47 @@ impl Names {
         answers
     }
 
-    /// The answer to what was asked over TCP, framed; empty while the question is not complete.
-    pub(crate) fn ask_stream(&self, asked: &[u8]) -> Vec<u8> {
-        let Some((length, query)) = asked.split_first_chunk() else { return Vec::new() };
+    /// The answer to what was asked over TCP, framed; `None` while the question is not complete.
+    pub(crate) fn ask_stream(&self, asked: &[u8], random: &mut Random) -> Option<StreamAnswer> {
+        let (length, query) = asked.split_first_chunk()?;
         if query.len() < usize::from(u16::from_be_bytes(*length)) {
-            return Vec::new();
+            return None;
         }
-        let answer = self.responder.answer(query, true).unwrap_or_default();
-        let length = u16::try_from(answer.len()).unwrap_or(0).to_be_bytes();
-        [&length[..], &answer[..]].concat()
+        let mut answer = BytesMut::from(&self.responder.answer(query, true).unwrap_or_default()[..]);
+        let mut closes = false;
+        let wrong = self.fog.streams > 0 && random.below(100) < self.fog.streams && answer.len() > HEADER;
+        let framed = |answer: &[u8]| {
+            let length = u16::try_from(answer.len()).unwrap_or(0).to_be_bytes();
+            [&length[..], answer].concat()
+        };
+        let bytes = match if wrong { random.below(5) } else { usize::MAX } {
+            0 => Vec::new(),
+            1 => {
+                closes = true;
+                let whole = framed(&answer);
+                whole[..whole.len() / 2].to_vec()
+            }
+            2 => framed(&answer[..HEADER / 2]),
+            3 => {
+                answer[0] ^= 1;
+                framed(&answer)
+            }
+            4 => {
+                answer[2] |= 2;
+                framed(&answer)
+            }
+            _ => framed(&answer),
+        };
+        Some(StreamAnswer { bytes: bytes.into(), closes })
     }
+}
+
+/// What comes over TCP.
+#[derive(Debug)]
+pub(crate) struct StreamAnswer {
+    pub(crate) bytes: Bytes,
+    /// And nothing more comes.
+    pub(crate) closes: bool,
 }
 
 /// Where the question of a message ends: a name, a type, a class.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pillarbox_core::{Random, Seed};
 
-use crate::people::{Chore, Habit, Session};
+use crate::people::{Chore, Habit, SCRIPTS, Session};
 
 /// How large a world is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Size {
     pub letters: usize,
     /// Visits of users to their mailboxes.
     pub visits: usize,
+    /// Visits of strangers, who say what no decent device says.
+    pub strangers: usize,
     /// Things that go wrong.
     pub faults: usize,
     /// For how long people write and things go wrong.
@@ -28,7 +30,15 @@ pub struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Self { hosts: 20, users: 3, letters: 60, visits: 60, faults: 16, span: Duration::from_secs(2 * 3600) }
+        Self {
+            hosts: 20,
+            users: 3,
+            letters: 60,
+            visits: 60,
+            strangers: 8,
+            faults: 16,
+            span: Duration::from_secs(2 * 3600),
+        }
     }
 }
 
@@ -45,6 +55,8 @@ pub struct Plan {
     pub letters: Vec<LetterPlan>,
     /// Who reads.
     pub visits: Vec<VisitPlan>,
+    /// Who means no good.
+    pub strangers: Vec<StrangerPlan>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
     /// When the world heals.
@@ -62,6 +74,8 @@ pub struct HostPlan {
     pub second: bool,
     /// Its preferred exchanger does not exist.
     pub dead_first: bool,
+    /// Its limits are small.
+    pub cramped: bool,
 }
 
 /// A letter that somebody writes.
@@ -101,6 +115,17 @@ pub enum Means {
     Pop3(Habit),
     /// By IMAP.
     Imap(Session),
+}
+
+/// Somebody who is nobody's user comes to a server, or one who behaves like that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StrangerPlan {
+    /// When.
+    pub at: Duration,
+    /// To which machine.
+    pub host: usize,
+    /// What he says: which of the scripts.
+    pub script: usize,
 }
 
 /// Something that goes wrong for a while.
@@ -180,6 +205,10 @@ kinds! {
     BusyDisk = "busy store",
     /// A sync fails: the store stops, and somebody starts the server again.
     FailedSync = "failed sync",
+    /// Some of what a disk has cannot be read.
+    BadDisk = "unreadable disk",
+    /// A server is told to stop, and is started again later.
+    Stop = "server stopped",
     /// A clock is set to another time.
     ClockJump = "clock jump",
     /// What a store hints at is not heard.
@@ -209,13 +238,25 @@ impl FaultKind {
 pub(crate) enum Item {
     Letter(usize),
     Visit(usize),
+    Stranger(usize),
     Begins(usize),
     Ends(usize),
 }
 
 /// Domains that nobody can write to, each for another reason.
-pub const HOPELESS: [&str; 6] =
-    ["null.example", "void.example", "ring.example", "deaf.example", "maze.example", "self.example"];
+pub const HOPELESS: [&str; 11] = [
+    "null.example",
+    "void.example",
+    "ring.example",
+    "deaf.example",
+    "maze.example",
+    "self.example",
+    "chain.example",
+    "lame.example",
+    "empty.example",
+    "odd.example",
+    "routed.example",
+];
 
 impl Plan {
     /// Draws one.
@@ -229,6 +270,7 @@ impl Plan {
                 tls: random.below(3) == 0,
                 second: random.below(2) == 0,
                 dead_first: random.below(8) == 0,
+                cramped: random.below(6) == 0,
             })
             .collect();
         let users = size.users.max(1);
@@ -250,7 +292,14 @@ impl Plan {
             visits.extend(second);
         }
         visits.truncate(size.visits);
-        Self { seed, hosts, users, letters, visits, faults, span: size.span }
+        let strangers = (0..size.strangers)
+            .map(|_| StrangerPlan {
+                at: moment(size.span, &faults, random),
+                host: random.below(hosts.len()),
+                script: random.below(SCRIPTS),
+            })
+            .collect();
+        Self { seed, hosts, users, letters, visits, strangers, faults, span: size.span }
     }
 
     /// The kinds of what goes wrong in it.
@@ -310,8 +359,15 @@ fn letter(number: u32, at: Duration, town: &Town, random: &mut Random) -> Letter
     for _ in 0..1 + skewed(2, random) {
         let address = match random.below(20) {
             0 => format!("nobody@{}", domain(random.below(town.hosts))),
-            1 => format!("u0@{}", HOPELESS[random.below(HOPELESS.len())]),
-            2..7 => format!("u{}@{}", random.below(town.users), domain(from.0)),
+            1 => match random.below(3) {
+                0 => "u0@odd.example".to_owned(),
+                _ => format!("u{}@{}", random.below(2), HOPELESS[random.below(HOPELESS.len())]),
+            },
+            2 => {
+                let name = ["postmaster", "other", "loop"][random.below(3)];
+                format!("{name}@{}", domain(random.below(town.hosts)))
+            }
+            3..7 => format!("u{}@{}", random.below(town.users), domain(from.0)),
             7..11 => address(town.somebody_busy(random)),
             _ => address(town.anybody(random)),
         };

@@ -17,8 +17,8 @@ use crate::host::{Doors, Power};
 use crate::ledger::{Counts, UserId};
 use crate::letter::Letter;
 use crate::names::Fog;
-use crate::people::{Chore, Device, Habit, Mailer, Person, Popper, Session};
-use crate::plan::{Fault, FaultKind, Item, LetterPlan, Means, Plan, VisitPlan};
+use crate::people::{Chore, Device, Habit, Mailer, Person, Popper, Session, Stranger};
+use crate::plan::{Fault, FaultKind, Item, LetterPlan, Means, Plan, StrangerPlan, VisitPlan};
 use crate::settings::Settings;
 use crate::story::what;
 use crate::town::{self, Resident};
@@ -137,6 +137,9 @@ impl Run<'_> {
         for (number, visit) in self.plan.visits.iter().enumerate() {
             self.world.planned(begin + visit.at, Item::Visit(number));
         }
+        for (number, stranger) in self.plan.strangers.iter().enumerate() {
+            self.world.planned(begin + stranger.at, Item::Stranger(number));
+        }
         for (number, fault) in self.plan.faults.iter().enumerate() {
             self.world.planned(begin + fault.at, Item::Begins(number));
             self.world.planned(begin + fault.at + fault.lasts, Item::Ends(number));
@@ -174,6 +177,7 @@ impl Run<'_> {
         match item {
             Item::Letter(number) => self.write(&plan.letters[number]),
             Item::Visit(number) => self.visit(&plan.visits[number]),
+            Item::Stranger(number) => self.stranger(&plan.strangers[number]),
             Item::Begins(_) | Item::Ends(_) if healed => {}
             Item::Begins(number) => self.fault(&plan.faults[number], true),
             Item::Ends(number) => self.fault(&plan.faults[number], false),
@@ -197,13 +201,18 @@ impl Run<'_> {
         self.world.person(user, person);
     }
 
+    fn stranger(&mut self, stranger: &StrangerPlan) {
+        let Some(guest) = self.world.hosts.get(stranger.host).and_then(|host| host.guest) else { return };
+        self.world.person(guest, Box::new(Stranger::new(guest, stranger.host, stranger.script)));
+    }
+
     fn fault(&mut self, fault: &Fault, begins: bool) {
         let now = self.world.now();
         let world = &mut *self.world;
         let host = fault.host.min(world.hosts.len() - 1);
         let other = fault.other.min(world.hosts.len() - 1);
         // What happens to a machine is told by itself.
-        if !matches!(fault.kind, FaultKind::Kill | FaultKind::PowerCut) {
+        if !matches!(fault.kind, FaultKind::Kill | FaultKind::PowerCut | FaultKind::Stop) {
             world.trace.tell(now, || format!("{} {}", if begins { "begins:" } else { "ends:" }, what(fault)));
         }
         let degree = if begins { fault.degree } else { 0 };
@@ -211,6 +220,12 @@ impl Run<'_> {
             FaultKind::Kill if begins => world.crash(host, false),
             FaultKind::PowerCut if begins => world.crash(host, true),
             FaultKind::Kill | FaultKind::PowerCut => world.start(host),
+            FaultKind::Stop if begins => world.stop(host, Duration::from_secs(degree as u64 % 8)),
+            FaultKind::Stop if world.hosts[host].stopping => {
+                world.crash(host, false);
+                world.start(host);
+            }
+            FaultKind::Stop => {}
             FaultKind::Partition if begins => world.weather.cut(host, other, now + fault.lasts),
             FaultKind::Isolation if begins => world.weather.isolate(host, now + fault.lasts),
             FaultKind::Partition | FaultKind::Isolation => {}
@@ -236,17 +251,22 @@ impl Run<'_> {
             FaultKind::SilentNames => world.names.fog.silent = degree,
             FaultKind::SlowNames => world.names.fog.slow = degree,
             FaultKind::FailingNames => world.names.fog.failing = degree,
-            FaultKind::TruncatedNames => world.names.fog.truncated = degree,
+            FaultKind::TruncatedNames => {
+                world.names.fog.truncated = degree;
+                world.names.fog.streams = if degree > 50 { degree / 2 } else { 0 };
+            }
             FaultKind::ForgedNames => world.names.fog.forged = degree,
             FaultKind::GarbledNames => world.names.fog.garbage = degree / 4,
             FaultKind::FullDisk => world.hosts[host].disk.health.full = degree,
+            FaultKind::BadDisk => world.hosts[host].disk.health.bad = degree / 2,
             FaultKind::BusyDisk => world.hosts[host].disk.health.busy = degree.min(90),
             FaultKind::SlowDisk => {
                 let health = &mut world.hosts[host].disk.health;
                 *health = match begins {
                     true => Health {
-                        write: Duration::from_millis(10 * (degree * degree) as u64),
-                        read: Duration::from_millis(degree as u64),
+                        write: Duration::from_millis(if degree > 90 { 90 } else { 10 } * (degree * degree) as u64),
+                        // The worst seem to have stopped.
+                        read: Duration::from_millis(if degree > 80 { 1000 } else { 1 } * degree as u64),
                         ..*health
                     },
                     false => Health { write: Health::GOOD.write, read: Health::GOOD.read, ..*health },
@@ -270,7 +290,14 @@ impl Run<'_> {
                 }
                 world.touch(host);
             }
-            FaultKind::Deafness => world.hosts[host].deaf = begins,
+            FaultKind::Deafness if begins => world.hosts[host].deaf = true,
+            FaultKind::Deafness => {
+                world.hosts[host].deaf = false;
+                // Some learn that they have missed something.
+                if fault.degree.is_multiple_of(2) {
+                    world.tell_missed(host);
+                }
+            }
         }
     }
 
@@ -285,7 +312,7 @@ impl Run<'_> {
             world.hosts[host].unplugged.clear();
             world.hosts[host].deaf = false;
             world.hosts[host].disk.health = Health::GOOD;
-            if world.hosts[host].disk.stopped {
+            if world.hosts[host].disk.stopped || world.hosts[host].stopping {
                 world.crash(host, false);
             }
             if world.hosts[host].power != Power::On {
@@ -319,6 +346,7 @@ impl Run<'_> {
     fn look_once_more(&mut self) {
         // They all come at once.
         self.world.doors = Doors::OPEN;
+        self.world.hosts.iter_mut().for_each(|host| host.doors = None);
         for resident in self.residents.iter().flatten() {
             let popper = Popper::new(resident.user, resident.host, Habit::Looks, None);
             self.world.person(resident.user, Box::new(popper.last()));

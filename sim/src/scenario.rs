@@ -172,11 +172,21 @@ impl Scenario {
                 tls: random.below(3) > 0,
                 second: random.below(2) == 0,
                 dead_first: random.below(16) == 0,
+                cramped: false,
             })
             .collect();
         let faults = self.draw_faults(hosts.len(), random);
         let users = self.users.max(1);
-        Plan { seed: self.seed, hosts, users, letters: Vec::new(), visits: Vec::new(), faults, span: self.span }
+        Plan {
+            seed: self.seed,
+            hosts,
+            users,
+            letters: Vec::new(),
+            visits: Vec::new(),
+            strangers: Vec::new(),
+            faults,
+            span: self.span,
+        }
     }
 
     /// What goes wrong at one machine grows with their number, and what goes wrong everywhere does not.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pillarbox_core::{node, queue};
+use pillarbox_core::{dns, node, queue};
 
 /// How all servers of a world are set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Settings {
     pub queue: queue::Config,
     /// Bounds of a node.
     pub limits: node::Limits,
+    /// Bounds of its resolver.
+    pub dns: dns::Limits,
 }
 
 impl Settings {
@@ -38,6 +40,45 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The same with small limits, of which each is met by ordinary mail.
+    pub(crate) fn cramped(&self) -> Self {
+        let queue = queue::Limits {
+            destinations: 4,
+            rows: 3,
+            attempts: 3,
+            attempts_per_destination: 1,
+            bounces: 1,
+            ..self.queue.limits.clone()
+        };
+        Self {
+            message_size: 64 * 1024,
+            queue: queue::Config { limits: queue, ..self.queue.clone() },
+            limits: node::Limits {
+                sessions_per_turn: 2,
+                actions_per_session: 4,
+                inline_body: 512,
+                inline_bodies: 1024,
+                staged_bodies: 1,
+                recipients: 3,
+                ..self.limits.clone()
+            },
+            dns: dns::Limits {
+                in_flight: 1,
+                lookups: 1,
+                waiting: 1,
+                cache_entries: 2,
+                exchangers: 2,
+                addresses: 1,
+                aliases: 2,
+                lookup_timeout: Duration::from_secs(20),
+                ..self.dns.clone()
+            },
+            ..self.clone()
+        }
+    }
+}
+
 impl Default for Settings {
     /// A server's own, but for what only costs time where time costs nothing: leases are long and looks are rare.
     fn default() -> Self {
@@ -49,6 +90,7 @@ impl Default for Settings {
             connections_per_address: 200,
             queue: queue::Config { limits, ..queue::Config::default() },
             limits: node::Limits::default(),
+            dns: dns::Limits::default(),
         }
     }
 }

@@ -6,8 +6,8 @@ use pillarbox_core::Mono;
 use pillarbox_core::node::Event;
 
 use crate::letter::{Found, recognize};
-use crate::people::Session;
-use crate::plan::{Fault, FaultKind, HostPlan, LetterPlan, Means, Plan, VisitPlan};
+use crate::people::{Session, about};
+use crate::plan::{Fault, FaultKind, HostPlan, LetterPlan, Means, Plan, StrangerPlan, VisitPlan};
 use crate::timeline::Moment;
 
 /// Lines of one breath that are told; what comes behind them is counted.
@@ -23,8 +23,9 @@ impl Plan {
         let machines = self.hosts.iter().enumerate().map(|(number, host)| machine(number, host, self.users));
         let letters = self.letters.iter().map(|plan| (plan.at, letter(plan)));
         let visits = self.visits.iter().map(|plan| (plan.at, visit(plan)));
+        let strangers = self.strangers.iter().map(|plan| (plan.at, stranger(plan)));
         let faults = self.faults.iter().map(|plan| (plan.at, fault(plan)));
-        let mut happens: Vec<_> = letters.chain(visits).chain(faults).collect();
+        let mut happens: Vec<_> = letters.chain(visits).chain(strangers).chain(faults).collect();
         happens.push((self.span, "the world heals".to_owned()));
         happens.sort_by_key(|(at, _)| *at);
         let happens = happens.into_iter().map(|(at, words)| format!("{} {words}", Moment(Mono(1) + at)));
@@ -38,6 +39,7 @@ fn machine(number: usize, host: &HostPlan, users: usize) -> String {
         host.tls.then(|| "STARTTLS".to_owned()),
         host.second.then(|| "a second exchanger".to_owned()),
         host.dead_first.then(|| "its preferred exchanger does not exist".to_owned()),
+        host.cramped.then(|| "small limits".to_owned()),
     ];
     let more: String = more.into_iter().flatten().map(|what| format!(", {what}")).collect();
     format!("d{number}: {users} user{}{more}", if users == 1 { "" } else { "s" })
@@ -66,6 +68,10 @@ fn visit(plan: &VisitPlan) -> String {
     format!("u{user}@d{host}.example visits his mailbox ({how}){gone}{vanishes}")
 }
 
+fn stranger(plan: &StrangerPlan) -> String {
+    format!("a stranger comes to d{}.example, and {}", plan.host, about(plan.script))
+}
+
 fn gone(after: Option<usize>) -> String {
     after.map(|replies| format!(", and is gone after reply {replies}")).unwrap_or_default()
 }
@@ -83,10 +89,11 @@ pub(crate) fn what(fault: &Fault) -> String {
         | FaultKind::Isolation
         | FaultKind::Resets
         | FaultKind::Unplugged
+        | FaultKind::Stop
         | FaultKind::FailedSync
         | FaultKind::Deafness => format!("{kind}: d{host}"),
         FaultKind::Partition => format!("{kind}: d{host} and d{other}"),
-        FaultKind::FullDisk | FaultKind::SlowDisk | FaultKind::BusyDisk | FaultKind::ClockJump => {
+        FaultKind::FullDisk | FaultKind::SlowDisk | FaultKind::BusyDisk | FaultKind::BadDisk | FaultKind::ClockJump => {
             format!("{kind}: d{host}, degree {degree}")
         }
         _ => format!("{kind}: everywhere, degree {degree}"),
@@ -166,9 +173,9 @@ mod tests {
 
     #[test]
     fn a_plan_is_told_in_order() {
-        let plan = Plan::draw(3, &Size { hosts: 2, letters: 3, visits: 2, faults: 2, ..Size::default() });
+        let plan = Plan::draw(3, &Size { hosts: 2, letters: 3, visits: 2, strangers: 1, faults: 2, ..Size::default() });
         let story = plan.story();
-        assert_eq!(story.len(), 2 + 3 + 2 + 2 + 1);
+        assert_eq!(story.len(), 2 + 3 + 2 + 1 + 2 + 1);
         assert!(story[0].starts_with("d0: 3 users") && story[1].starts_with("d1: "), "{story:#?}");
         assert!(story[2..].is_sorted(), "{story:#?}");
         assert!(story.iter().any(|line| line.contains("writes letter 0 (")), "{story:#?}");

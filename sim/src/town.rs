@@ -7,7 +7,7 @@ use pillarbox_core::dns;
 use pillarbox_core::dns::responder::{Behaviour, Responder, Zone};
 use pillarbox_core::node::{Cleartext, Config, Delivery, Protocol, Service, TlsMode};
 use pillarbox_core::ops::{AccountId, AccountOp, AccountReply, Resolution, StoreOp, StoreReply};
-use pillarbox_core::router::Routes;
+use pillarbox_core::router::{NextHop, Pattern, Route, Routes};
 use pillarbox_core::tls::fake::{FakeClient, FakeServer};
 use pillarbox_store::{MemoryStore, Options, PasswordCost};
 
@@ -23,6 +23,8 @@ use crate::world::World;
 const NAME_SERVERS: [[u8; 4]; 2] = [[198, 51, 100, 53], [198, 51, 100, 54]];
 /// Where forgers lead.
 const THIEF: [u8; 4] = [203, 0, 113, 99];
+/// Where a server is that is none of ours.
+const ODD: [u8; 4] = [203, 0, 113, 77];
 /// Where nobody is.
 const NOBODY: [u8; 4] = [203, 0, 113, 1];
 
@@ -46,7 +48,9 @@ pub(crate) fn build(plan: &Plan, settings: &Settings, told: bool) -> (World, Vec
     let mut world = World::new(plan.seed, names, Trace::new(told));
     world.doors = Doors { most: settings.connections, most_from_one_address: settings.connections_per_address };
     world.thieves.insert(IpAddr::from(THIEF));
+    world.odd = Some((IpAddr::from(ODD), world.ledger.somebody("mx.odd.example")));
     world.names_are_good = plan.kinds().iter().all(|kind| !kind.hides_names());
+    let cramped = settings.cramped();
     let mut residents = Vec::new();
     for (number, host) in plan.hosts.iter().enumerate() {
         let clock = Arc::new(Clock::default());
@@ -69,16 +73,39 @@ pub(crate) fn build(plan: &Plan, settings: &Settings, told: bool) -> (World, Vec
                 world.preferred.entry(*address).or_default().push(IpAddr::from(dead(number)));
             }
         }
-        let place = world.machine(&name, here, &config(&name, host, settings), store, clock, host.nodes);
-        residents.push(
-            (0..plan.users)
-                .filter_map(|user| {
-                    let account = added[user]?;
-                    let user = world.ledger.user(&format!("u{user}@{name}"), place, account);
-                    Some(Resident { user, host: place, account })
-                })
-                .collect(),
+        let guest = add(&store, &format!("guest@{name}"));
+        alias(&store, &format!("other@{name}"), &format!("u0@{name}"));
+        // Two that lead to each other.
+        alias(&store, &format!("loop@{name}"), &format!("pool@{name}"));
+        alias(&store, &format!("pool@{name}"), &format!("loop@{name}"));
+        let place = world.machine(
+            &name,
+            here,
+            &config(&name, host, if host.cramped { &cramped } else { settings }),
+            store,
+            clock,
+            host.nodes,
         );
+        let guest = guest.map(|account| world.ledger.user(&format!("guest@{name}"), place, account));
+        world.hosts[place].guest = guest;
+        if host.cramped {
+            world.hosts[place].doors = Some(Doors { most: 2, most_from_one_address: 1 });
+        }
+        // The first account is the postmaster's.
+        if let Some(guest) = guest {
+            world.ledger.known_as(guest, &format!("postmaster@{name}"));
+        }
+        let here: Vec<_> = (0..plan.users)
+            .filter_map(|user| {
+                let account = added[user]?;
+                let user = world.ledger.user(&format!("u{user}@{name}"), place, account);
+                Some(Resident { user, host: place, account })
+            })
+            .collect();
+        if let Some(first) = here.first() {
+            world.ledger.known_as(first.user, &format!("other@{name}"));
+        }
+        residents.push(here);
     }
     (world, residents)
 }
@@ -95,6 +122,12 @@ fn add(store: &MemoryStore, address: &str) -> Option<AccountId> {
     }
 }
 
+fn alias(store: &MemoryStore, alias: &str, target: &str) {
+    let (Ok(alias), Ok(target)) = (alias.parse(), target.parse()) else { return };
+    let added = store.apply(StoreOp::Account(AccountOp::SetAlias { alias, targets: vec![target] }));
+    debug_assert_eq!(added, StoreReply::Account(AccountReply::Done));
+}
+
 /// The address of an exchanger that does not exist.
 fn dead(host: usize) -> Ipv4Addr {
     let [high, low] = (host as u16).to_be_bytes();
@@ -106,7 +139,7 @@ fn config(domain: &str, host: &HostPlan, settings: &Settings) -> Config {
     let service = |protocol| Service::new(protocol, if host.tls { TlsMode::StartTls } else { TlsMode::None });
     Config {
         hostname: hostname.clone(),
-        routes: Routes { hostname, domains: vec![domain.to_owned()], routes: Vec::new() },
+        routes: Routes { hostname, domains: vec![domain.to_owned()], routes: routes() },
         services: vec![
             service(Protocol::Transfer),
             service(Protocol::Submission),
@@ -123,11 +156,17 @@ fn config(domain: &str, host: &HostPlan, settings: &Settings) -> Config {
         },
         dns: dns::Config {
             servers: NAME_SERVERS.map(|address| (address, 53).into()).to_vec(),
-            limits: dns::Limits::default(),
+            limits: settings.dns.clone(),
         },
         limits: settings.limits.clone(),
         tap: None,
     }
+}
+
+/// A way that leads to nobody.
+fn routes() -> Vec<Route> {
+    let to = NextHop { host: "nowhere.example".to_owned(), port: 25 };
+    vec![Route { domain: Pattern::Exact("routed.example".to_owned()), to }]
 }
 
 /// The name service: right, or as forgers would have it.
@@ -156,9 +195,8 @@ fn responder(plan: &Plan, forged: bool) -> Responder {
             .cname("a.ring.example", "b.ring.example")
             .cname("b.ring.example", "a.ring.example"),
     );
-    zones.push(
-        Zone::new("deaf.example").mx("deaf.example", 10, "mx.deaf.example").a("mx.deaf.example", at(NOBODY.into())),
-    );
+    let deaf = Zone::new("deaf.example").mx("deaf.example", 10, "mx.deaf.example");
+    zones.push((1..=6).fold(deaf, |zone, last| zone.a("mx.deaf.example", at([203, 0, 113, last].into()))));
     let maze = (0..150_u16).fold(Zone::new("maze.example"), |zone, number| {
         let exchanger = format!("a-rather-long-name-{number}.maze.example");
         let next = format!("c{}.maze.example", number % 12);
@@ -170,6 +208,15 @@ fn responder(plan: &Plan, forged: bool) -> Responder {
     });
     zones.push(maze.behaviour("a-rather-long-name-3.maze.example", Behaviour::Silent));
     let plain = plan.hosts.iter().position(|host| !host.dead_first).unwrap_or(0);
+    let chain = (0..14).fold(Zone::new("chain.example"), |zone, step| {
+        zone.cname(&format!("c{step}.chain.example"), &format!("c{}.chain.example", step + 1))
+    });
+    zones.push(chain.mx("chain.example", 10, "c0.chain.example").a("c14.chain.example", at(NOBODY.into())));
+    zones.push(Zone::new("lame.example").behaviour("lame.example", Behaviour::Refuse));
+    zones.push(
+        Zone::new("empty.example").mx("empty.example", 10, "mx.empty.example").txt("mx.empty.example", "nothing"),
+    );
+    zones.push(Zone::new("odd.example").mx("odd.example", 10, "mx.odd.example").a("mx.odd.example", at(ODD.into())));
     zones.push(Zone::new("self.example").mx("self.example", 10, &format!("mx.{}", domain(plain))));
     zones.push(Zone::new("example"));
     Responder::new(zones)

@@ -64,6 +64,9 @@ struct SizeArgs {
     /// Visits of users to their mailboxes
     #[arg(long, value_name = "N", conflicts_with = "domains")]
     visits: Option<usize>,
+    /// Visits of strangers, who say what no decent device says
+    #[arg(long, value_name = "N", conflicts_with = "domains")]
+    strangers: Option<usize>,
     /// Things that go wrong; with --domains none, light or heavy
     #[arg(long, value_name = "N")]
     faults: Option<Wrong>,
@@ -91,6 +94,7 @@ impl SizeArgs {
             users: self.users.unwrap_or(usual.users),
             letters: self.letters.unwrap_or(usual.letters),
             visits: self.visits.unwrap_or(usual.visits),
+            strangers: self.strangers.unwrap_or(usual.strangers),
             faults: self.things().unwrap_or(usual.faults),
             span: self.hours.map_or(usual.span, |hours| Duration::from_secs(3600 * u64::from(hours))),
         }
@@ -111,6 +115,7 @@ impl SizeArgs {
             ("users", self.users),
             ("letters", self.letters),
             ("visits", self.visits),
+            ("strangers", self.strangers),
             ("faults", self.things()),
             ("hours", self.hours.map(|hours| hours as usize)),
         ];
@@ -181,7 +186,15 @@ mod tests {
 
     #[test]
     fn a_world_is_run_again_by_what_it_was_made_of() {
-        let usual = SizeArgs { hosts: None, users: None, letters: None, visits: None, faults: None, hours: None };
+        let usual = SizeArgs {
+            hosts: None,
+            users: None,
+            letters: None,
+            visits: None,
+            strangers: None,
+            faults: None,
+            hours: None,
+        };
         assert_eq!(usual.command(7), "pillarbox sim --seed 7");
         assert_eq!(usual.size(), Size::default());
         let other = SizeArgs { hosts: Some(4), hours: Some(5), ..usual };

@@ -75,13 +75,14 @@ fn quietly<T>(work: impl FnOnce() -> T) -> T {
 fn world(plan: &Plan) -> Result<(), Failure> {
     let nodes = plan.hosts.iter().map(|host| usize::from(host.nodes)).sum();
     print::line(format_args!(
-        "world     {}: {} ({}), {} users each; {} and {} within {}",
+        "world     {}: {} ({}), {} users each; {}, {} and {} within {}",
         plan.seed,
         some(plan.hosts.len(), "machine"),
         some(nodes, "node"),
         plan.users,
         some(plan.letters.len(), "letter"),
         some(plan.visits.len(), "visit"),
+        some(plan.strangers.len(), "stranger"),
         duration(plan.span),
     ))?;
     let mut by_kind = BTreeMap::new();
@@ -113,11 +114,12 @@ fn tell(plan: &Plan) -> Result<(), Failure> {
     let smaller = |plan: &Plan, runs| {
         progress.show(|| {
             format!(
-                "made smaller in {}: {}, {}, {}, {}",
+                "made smaller in {}: {}, {}, {}, {}, {}",
                 some(runs, "run"),
                 some(plan.hosts.len(), "machine"),
                 some(plan.letters.len(), "letter"),
                 some(plan.visits.len(), "visit"),
+                some(plan.strangers.len(), "stranger"),
                 some(plan.faults.len(), "fault"),
             )
         });

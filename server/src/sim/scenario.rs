@@ -192,6 +192,7 @@ fn of_config(config: &Config) -> Settings {
             ..usual.queue
         },
         limits: node::Limits { recipients: config.limits.recipients, ..usual.limits },
+        ..usual
     }
 }
 

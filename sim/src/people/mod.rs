@@ -3,8 +3,11 @@
 mod device;
 mod heard;
 mod mailer;
+mod odd;
 mod popper;
 mod response;
+mod scripts;
+mod stranger;
 mod view;
 
 use std::time::Duration;
@@ -15,8 +18,12 @@ use pillarbox_core::Mono;
 pub(crate) use self::device::Device;
 pub use self::device::{Chore, Session};
 pub(crate) use self::mailer::Mailer;
+pub(crate) use self::odd::{Odd, WAYS};
 pub use self::popper::Habit;
 pub(crate) use self::popper::Popper;
+pub(crate) use self::scripts::SCRIPTS;
+pub(crate) use self::scripts::about;
+pub(crate) use self::stranger::Stranger;
 use crate::ledger::Ledger;
 
 /// What a person does next.
@@ -28,6 +35,8 @@ pub(crate) enum Deed {
     Say(Bytes),
     /// Waits for so long, unless he hears something.
     Wait(Duration),
+    /// Reads nothing any more.
+    Deaf,
     /// Is gone in the middle of everything.
     BreakOff,
     /// Is gone, and his machine tells nobody.

@@ -24,6 +24,8 @@ pub(super) enum Coming {
     Read(usize, u64),
     /// Something arrives at an end of a wire.
     Arrive(WireId, usize),
+    /// A node may read on.
+    Readable(usize, ConnId),
     /// A connection is to be made.
     Dial { node: usize, life: u64, conn: ConnId, to: SocketAddr, tries: u32 },
     /// A question reaches a name server.

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::World;
 use super::agenda::Coming;
 use super::wires::Leaving;
+use super::{SMTP, World};
 use crate::host::Power;
 use crate::ledger::UserId;
-use crate::people::{Deed, News, Person};
+use crate::people::{Deed, News, Odd, Person, WAYS};
 use crate::timeline::{Side, Talk};
 use crate::wire::{Freight, Plug, WireId};
 
@@ -25,6 +25,8 @@ pub(super) struct Device {
     port: u16,
     /// What he waits for; an older one wakes nobody.
     pub(super) waits: u64,
+    /// He reads nothing.
+    pub(super) deaf: bool,
 }
 
 impl World {
@@ -32,7 +34,7 @@ impl World {
     pub(crate) fn person(&mut self, user: UserId, person: Box<dyn Person>) {
         self.number += 1;
         let id = self.number;
-        self.devices.insert(id, Device { user, person, wire: None, port: 0, waits: 0 });
+        self.devices.insert(id, Device { user, person, wire: None, port: 0, waits: 0, deaf: false });
         self.news(id, News::Begin);
     }
 
@@ -44,6 +46,24 @@ impl World {
         if let Some(device) = self.devices.get_mut(&person) {
             (device.wire, device.port) = (Some((wire, 0)), port);
         }
+    }
+
+    /// An odd server at the end of a connection that is being made.
+    pub(super) fn odd_server(&mut self) -> Plug {
+        self.number += 1;
+        let (id, way) = (self.number, self.random.below(WAYS));
+        let user = self.odd.map(|(_, user)| user).unwrap_or(UserId(0));
+        let device = Device { user, person: Box::new(Odd::new(way)), wire: None, port: SMTP, waits: 0, deaf: false };
+        self.devices.insert(id, device);
+        Plug::Person(id)
+    }
+
+    /// The connection is made.
+    pub(super) fn is_called(&mut self, person: u64, wire: WireId) {
+        if let Some(device) = self.devices.get_mut(&person) {
+            device.wire = Some((wire, 1));
+        }
+        self.news(person, News::Begin);
     }
 
     pub(super) fn news(&mut self, person: u64, news: News<'_>) {
@@ -89,6 +109,7 @@ impl World {
                 let wait = device.waits;
                 self.comes(self.now + time, Coming::Waited(person, wait));
             }
+            Deed::Deaf => device.deaf = true,
             Deed::BreakOff | Deed::Vanish => {
                 if let Some((wire, end)) = device.wire.take() {
                     let (ledger, user) = (&self.ledger, device.user);

@@ -4,10 +4,11 @@
 //! announced, and the deadline ends it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use pillarbox_core::Mono;
 use pillarbox_core::node::{Closed, Event, Node, NodeAction, NodeInput, NodeStep};
-use pillarbox_core::ops::{Sink, StoreOp, StoreReply, Token};
+use pillarbox_core::ops::{Notice, QueueOp, Sink, StoreError, StoreOp, StoreReply, Token};
+use pillarbox_core::{Mono, queue};
 
 use super::World;
 use super::agenda::Coming;
@@ -52,6 +53,16 @@ impl World {
         self.hosts[host].guests.clear();
     }
 
+    /// The server on a machine is told to stop, and has so long for it.
+    pub(crate) fn stop(&mut self, host: usize, time: Duration) {
+        let name = &self.hosts[host].name;
+        self.trace.tell(self.now, || format!("{name}: the server is told to stop"));
+        self.hosts[host].stopping = true;
+        for index in self.hosts[host].nodes.clone() {
+            self.input(index, NodeInput::Drain { deadline: self.now + time });
+        }
+    }
+
     /// The server on a machine is started.
     pub(crate) fn start(&mut self, host: usize) {
         if self.hosts[host].power == Power::On {
@@ -65,12 +76,20 @@ impl World {
         self.trace.add(&[2, host as u64]);
         self.hosts[host].power = Power::On;
         self.hosts[host].disk.restart();
+        self.hosts[host].stopping = false;
         for index in self.hosts[host].nodes.clone() {
             let seed = self.random.seed();
             let slot = &mut self.slots[index];
             slot.node = Some(Node::new(Arc::clone(&slot.config), slot.share, &seed));
             (slot.accepting, slot.done, slot.life) = (true, false, slot.life + 1);
             self.dirty.insert(index);
+        }
+    }
+
+    /// The nodes of a machine are told that notices were lost.
+    pub(crate) fn tell_missed(&mut self, host: usize) {
+        for index in self.hosts[host].nodes.clone() {
+            self.input(index, NodeInput::Notice(Notice::Missed));
         }
     }
 
@@ -284,7 +303,8 @@ impl World {
     pub(super) fn read(&mut self, host: usize) {
         if let Some(waiting) = self.hosts[host].disk.read() {
             let (index, token) = (waiting.node, waiting.token);
-            let reply = self.apply(host, waiting);
+            let bad = self.hosts[host].disk.misreads() && !is_header(&waiting.op);
+            let reply = if bad { StoreReply::Failed(StoreError::Unreadable) } else { self.apply(host, waiting) };
             self.slots[index].answers.push_back((token, reply));
             self.dirty.insert(index);
         }
@@ -299,4 +319,9 @@ impl World {
         self.hosts[host].note(host, &op, &reply, &mut self.ledger);
         reply
     }
+}
+
+/// Whether it reads what a report says of a letter. Without it nobody could tell which letter the report is about.
+fn is_header(op: &StoreOp) -> bool {
+    matches!(op, StoreOp::Queue(QueueOp::Read { offset: 0, len, .. }) if *len == queue::Limits::default().header)
 }

@@ -28,7 +28,7 @@ use self::agenda::{Agenda, Coming};
 use self::devices::Device;
 use crate::disk::Disk;
 use crate::host::{Clock, Doors, Host, Power, Slot, Tap};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, UserId};
 use crate::names::Names;
 use crate::plan::Item;
 use crate::trace::Trace;
@@ -36,12 +36,18 @@ use crate::weather::Weather;
 use crate::wire::{Wire, WireId};
 
 /// The ports that a machine listens on, in the order of its services.
-pub(crate) const PORTS: [u16; 4] = [25, SUBMISSION, POP3, IMAP];
+pub(crate) const PORTS: [u16; 4] = [SMTP, SUBMISSION, POP3, IMAP];
+pub(crate) const SMTP: u16 = 25;
 pub(crate) const SUBMISSION: u16 = 587;
 pub(crate) const POP3: u16 = 110;
 pub(crate) const IMAP: u16 = 143;
+
+/// Octets that a node is given at one time.
+const READ: usize = 64 * 1024;
+
 /// Octets that a node may hold for a connection each way: its limits, and what one read or one reply may add.
 const BUFFERED: usize = 512 * 1024;
+
 /// The world.
 pub(crate) struct World {
     now: Mono,
@@ -57,6 +63,8 @@ pub(crate) struct World {
     by_address: BTreeMap<IpAddr, usize>,
     /// Whether somebody is at this address who must not be reached.
     pub(crate) thieves: BTreeSet<IpAddr>,
+    /// Where a server is that is none of ours, and is odd; and its name in the ledger.
+    pub(crate) odd: Option<(IpAddr, UserId)>,
     pub(crate) names: Names,
     pub(crate) weather: Weather,
     /// How many a machine lets in.
@@ -88,6 +96,7 @@ impl World {
             devices: BTreeMap::new(),
             by_address: BTreeMap::new(),
             thieves: BTreeSet::new(),
+            odd: None,
             names,
             weather: Weather::default(),
             doors: Doors::OPEN,
@@ -151,6 +160,9 @@ impl World {
             power: Power::Off,
             unplugged: BTreeSet::new(),
             guests: BTreeMap::new(),
+            guest: None,
+            doors: None,
+            stopping: false,
             deaf: false,
             stages: BTreeMap::new(),
             rows: BTreeMap::new(),
@@ -189,6 +201,7 @@ impl World {
             Coming::Read(host, life) if self.lives[host] == life => self.read(host),
             Coming::Written(..) | Coming::Read(..) => {}
             Coming::Arrive(wire, end) => self.arrive(wire, end),
+            Coming::Readable(index, conn) => self.readable(index, conn),
             Coming::Dial { node, life, conn, to, tries } => self.dial(node, life, conn, to, tries),
             Coming::Query { node, life, socket, to, bytes } => {
                 for answer in self.names.ask(to, &bytes, &mut self.random) {

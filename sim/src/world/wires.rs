@@ -7,7 +7,7 @@ use bytes::Buf as _;
 use pillarbox_core::node::{Accepted, Closed, ConnId, ListenerId, NodeInput};
 
 use super::agenda::Coming;
-use super::{BUFFERED, PORTS, World};
+use super::{BUFFERED, PORTS, READ, World};
 use crate::host::{Line, Power};
 use crate::people::News;
 use crate::timeline::Side;
@@ -45,6 +45,7 @@ impl World {
         let other = match there {
             Some(there) => self.admit(there, to.port(), peer),
             None if to.port() == 53 => Some((Plug::Names, None)),
+            None if Some(to.ip()) == self.odd.map(|(address, _)| address) => Some((self.odd_server(), None)),
             None => None,
         };
         self.slots[index].dialing.remove(&conn);
@@ -54,6 +55,9 @@ impl World {
         let wire = self.wire([Plug::Node(index, conn), other], [Some(from), there]);
         self.slots[index].lines.insert(conn, Line { wire, end: 0, reading: false, closing: false });
         self.input(index, NodeInput::Dialed { conn, result: Ok(()) });
+        if let Plug::Person(person) = other {
+            self.is_called(person, wire);
+        }
     }
 
     /// A connection reaches a machine: the least loaded of its nodes that takes any.
@@ -65,9 +69,10 @@ impl World {
             .filter(|index| self.slots[*index].node.is_some() && !self.slots[*index].done)
             .min_by_key(|index| (!self.slots[*index].accepting, self.slots[*index].lines.len()))?;
         let node = self.slots[index].node.as_mut()?;
-        let guests = &mut self.hosts[host].guests;
+        let guests = &self.hosts[host].guests;
         let from_there = guests.values().filter(|guest| **guest == peer.ip()).count();
-        let crowded = guests.len() >= self.doors.most || from_there >= self.doors.most_from_one_address;
+        let doors = self.hosts[host].doors.unwrap_or(self.doors);
+        let crowded = guests.len() >= doors.most || from_there >= doors.most_from_one_address;
         let conn = node.accept(Accepted { listener: ListenerId(listener), peer, crowded });
         if !crowded {
             self.hosts[host].guests.insert((index, conn), peer.ip());
@@ -148,9 +153,7 @@ impl World {
             (Plug::Nobody, _) => {}
             (Plug::Node(index, conn), Freight::Bytes(bytes)) => {
                 wire.ways[end].unread.extend_from_slice(&bytes);
-                if let Some(line) = self.slots[index].lines.get(&conn).copied().filter(|line| line.reading) {
-                    self.take_unread(index, conn, line);
-                }
+                self.readable(index, conn);
             }
             (Plug::Node(index, conn), Freight::Eof) => {
                 self.trace.add(&[8, index as u64, conn.0]);
@@ -161,6 +164,11 @@ impl World {
                 self.forget(index, conn);
                 self.trace.add(&[9, index as u64, conn.0]);
                 self.input(index, NodeInput::Closed { conn, how: Closed::Error });
+            }
+            (Plug::Person(person), Freight::Bytes(bytes))
+                if self.devices.get(&person).is_some_and(|device| device.deaf) =>
+            {
+                wire.ways[end].unread.extend_from_slice(&bytes);
             }
             (Plug::Person(person), Freight::Bytes(bytes)) => {
                 self.trace.add_bytes(&bytes);
@@ -178,10 +186,14 @@ impl World {
             (Plug::Names, Freight::Bytes(bytes)) => {
                 let asked = self.names_asked.entry(id).or_default();
                 asked.extend_from_slice(&bytes);
-                let answer = self.names.ask_stream(asked);
-                if !answer.is_empty() {
+                if let Some(answer) = self.names.ask_stream(asked, &mut self.random) {
                     self.names_asked.remove(&id);
-                    self.send(id, end, Freight::Bytes(answer.into()));
+                    if !answer.bytes.is_empty() {
+                        self.send(id, end, Freight::Bytes(answer.bytes));
+                    }
+                    if answer.closes {
+                        self.leave(id, end, Leaving::Politely);
+                    }
                 }
             }
             (Plug::Names, Freight::Eof | Freight::Reset) => {
@@ -191,12 +203,24 @@ impl World {
         }
     }
 
+    /// There was more than it could be given.
+    pub(super) fn readable(&mut self, index: usize, conn: ConnId) {
+        if let Some(line) = self.slots[index].lines.get(&conn).copied().filter(|line| line.reading) {
+            self.take_unread(index, conn, line);
+        }
+    }
+
     /// A node reads what has come.
     pub(super) fn take_unread(&mut self, index: usize, conn: ConnId, line: Line) {
         let Some(wire) = self.wires.get_mut(&line.wire) else { return };
-        let unread = wire.ways[line.end].unread.split();
+        let unread = &mut wire.ways[line.end].unread;
         if unread.is_empty() {
             return;
+        }
+        let left = unread.len().saturating_sub(READ);
+        let unread = unread.split_to(unread.len() - left);
+        if left > 0 {
+            self.comes(self.now, Coming::Readable(index, conn));
         }
         self.trace.add(&[10, index as u64, conn.0]);
         self.trace.add_bytes(&unread);
