@@ -118,8 +118,8 @@ pub(crate) fn settle<'a>(
         let there: BTreeMap<u32, &Has> =
             has.iter().filter(|has| has.folder == folder).map(|has| (has.uid, has)).collect();
         for (uid, message) in told.messages() {
-            let is_gone = told.is_gone(*uid) || message.removed == Fate::Yes || message.moved == Fate::Yes;
-            let may_be_gone = message.removed == Fate::Perhaps
+            let is_gone = told.is_gone(*uid) || told.removed(message) == Fate::Yes || message.moved == Fate::Yes;
+            let may_be_gone = told.removed(message) == Fate::Perhaps
                 || message.moved == Fate::Perhaps
                 || folder == Folder::Inbox && removed_by_pop3.contains(&message.what.1);
             match there.get(uid) {
@@ -151,13 +151,13 @@ fn by_imap(inbox: &Told) -> BTreeMap<Stamp, ByImap> {
     let mut all = BTreeMap::<Stamp, ByImap>::new();
     for (_, message) in inbox.messages() {
         let by_imap = all.entry(message.what.1).or_insert(ByImap { only_moved: true, ..ByImap::default() });
-        match message.removed.max(message.moved) {
+        match inbox.removed(message).max(message.moved) {
             Fate::No => {}
             Fate::Perhaps => by_imap.perhaps_gone += 1,
             Fate::Yes => by_imap.gone += 1,
         }
         by_imap.perhaps_moved |= message.moved == Fate::Perhaps;
-        by_imap.only_moved &= message.removed == Fate::No;
+        by_imap.only_moved &= message.removed == Fate::No && message.marked == Fate::No;
     }
     all
 }

@@ -50,6 +50,8 @@ impl Fate {
 pub(crate) struct Message {
     /// What it is.
     pub(crate) what: Read,
+    /// It has `\Deleted`, which nobody takes away.
+    pub(crate) marked: Fate,
     /// Somebody has removed it.
     pub(crate) removed: Fate,
     /// Somebody has moved it to another mailbox.
@@ -64,6 +66,8 @@ pub(crate) struct Told {
     highest_modseq: u64,
     messages: BTreeMap<u32, Message>,
     gone: BTreeSet<u32>,
+    /// An EXPUNGE of all that is marked was never answered, and may still be under way.
+    lingers: bool,
 }
 
 /// What everybody knew when a command was sent: what is answered to it is newer.
@@ -83,6 +87,23 @@ impl Told {
     /// Messages that were read, by UID.
     pub(crate) fn messages(&self) -> impl Iterator<Item = (&u32, &Message)> {
         self.messages.iter()
+    }
+
+    /// Those that are marked as deleted, surely or perhaps.
+    pub(crate) fn marked(&self) -> Vec<(u32, Fate)> {
+        let all = self.messages.iter().map(|(uid, message)| (*uid, message.marked));
+        all.filter(|(_, marked)| *marked != Fate::No).collect()
+    }
+
+    /// Nobody knows whether all that is marked, now or later, will be removed.
+    pub(crate) fn lingers(&mut self) {
+        self.lingers = true;
+    }
+
+    /// Whether somebody has removed it.
+    pub(crate) fn removed(&self, message: &Message) -> Fate {
+        let lingers = self.lingers && message.marked != Fate::No;
+        message.removed.max(if lingers { Fate::Perhaps } else { Fate::No })
     }
 
     pub(crate) fn message(&mut self, uid: u32) -> Option<&mut Message> {
@@ -130,7 +151,7 @@ impl Told {
 
     /// This is what the UID stands for.
     pub(crate) fn is(&mut self, uid: u32, what: Read) -> Result<(), String> {
-        let message = Message { what, removed: Fate::No, moved: Fate::No };
+        let message = Message { what, marked: Fate::No, removed: Fate::No, moved: Fate::No };
         let was = self.messages.entry(uid).or_insert(message).what;
         unless(was != what, || format!("one UID of two messages: {uid}"))
     }

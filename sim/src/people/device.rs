@@ -14,7 +14,7 @@ use super::view::View;
 use super::{Deed, News, Person, base64};
 use crate::ledger::{Ledger, UserId};
 use crate::letter::Letter;
-use crate::told::{Folder, Known, Mark, Memories, Memory};
+use crate::told::{Fate, Folder, Known, Mark, Memories, Memory};
 use crate::world::IMAP;
 
 /// How long it idles.
@@ -43,6 +43,10 @@ pub enum Chore {
     Deletes,
     /// The same in one breath: he does not wait for the first answer.
     Hurries,
+    /// Marks some as deleted, and removes all that anybody has marked.
+    Expunges,
+    /// The same with CLOSE, which tells nothing; and opens the INBOX again.
+    Closes,
     /// Copies some to the archive.
     Copies,
     /// Moves some there.
@@ -64,6 +68,8 @@ impl Chore {
         Self::Unmarks,
         Self::Deletes,
         Self::Hurries,
+        Self::Expunges,
+        Self::Closes,
         Self::Copies,
         Self::Moves,
         Self::Appends,
@@ -103,9 +109,10 @@ pub(super) enum Doing {
         uids: Vec<u32>,
         mark: Mark,
     },
-    /// STORE of `\Deleted`.
-    Delete(Vec<u32>),
-    Expunge(Vec<u32>),
+    /// STORE of `\Deleted`, and how these are removed then.
+    Delete(Vec<u32>, Removal),
+    /// These go, and with the two others all that is marked.
+    Expunge(Vec<u32>, Removal),
     /// COPY or MOVE, and what was known of the archive.
     Copy {
         uids: Vec<u32>,
@@ -123,6 +130,14 @@ pub(super) enum Doing {
         heard: bool,
     },
     Logout,
+}
+
+/// How messages are removed that are marked as deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removal {
+    UidExpunge,
+    Expunge,
+    Close,
 }
 
 /// A device in somebody's hands.
@@ -274,16 +289,22 @@ impl Device {
     /// The command was done.
     fn ok(&mut self, ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
         match std::mem::replace(&mut self.doing, Doing::Noop) {
-            Doing::Delete(_) if self.behind.is_some() => {}
+            Doing::Delete(uids, _) if self.behind.is_some() => self.marked(&uids, true, ledger),
             Doing::Login if self.session.resyncs => return self.say("ENABLE QRESYNC", Doing::Enable, deeds),
             Doing::Login | Doing::Enable => return self.select(Folder::Inbox, ledger, deeds),
             Doing::Select => self.selected(ledger),
             Doing::Create => self.has_archive = true,
             Doing::Store { uids, mark } => self.mark(&uids, mark),
-            Doing::Delete(uids) => {
-                return self.say(&format!("UID EXPUNGE {}", set(&uids)), Doing::Expunge(uids), deeds);
+            Doing::Delete(uids, how) => {
+                self.marked(&uids, true, ledger);
+                return self.remove(uids, how, ledger, deeds);
             }
-            Doing::Expunge(uids) => self.removed(&uids, true, ledger),
+            Doing::Expunge(uids, how) => {
+                self.removed(&uids, how, true, ledger);
+                if how == Removal::Close {
+                    return self.select(Folder::Inbox, ledger, deeds);
+                }
+            }
             Doing::Append { letter, .. } => ledger.appended(self.user, letter, true),
             Doing::Logout => return self.leave(ledger, deeds),
             // What was copied is said in a code.
@@ -312,8 +333,8 @@ impl Device {
                 return self.say("LOGOUT", Doing::Logout, deeds);
             }
             // They are not marked by it; perhaps by somebody else.
-            Doing::Delete(uids) if self.behind.is_some() => {
-                self.removed(&uids, false, ledger);
+            Doing::Delete(uids, how) if self.behind.is_some() => {
+                self.removed(&uids, how, false, ledger);
                 self.behind = Some(Doing::Noop);
             }
             _ => {}
@@ -398,12 +419,18 @@ impl Device {
                 let store = format!("UID STORE {these} -FLAGS ({})", self.keyword());
                 self.say(&store, Doing::Store { uids, mark: Mark::Unset }, deeds);
             }
-            Chore::Deletes => {
-                self.say(&format!("UID STORE {these} +FLAGS (\\Deleted)"), Doing::Delete(uids), deeds);
-            }
-            Chore::Hurries => {
-                self.say(&format!("UID STORE {these} +FLAGS (\\Deleted)"), Doing::Delete(uids.clone()), deeds);
-                self.say_behind(&format!("UID EXPUNGE {these}"), Doing::Expunge(uids), deeds);
+            Chore::Deletes | Chore::Hurries | Chore::Expunges | Chore::Closes => {
+                let how = match chore {
+                    Chore::Expunges => Removal::Expunge,
+                    Chore::Closes => Removal::Close,
+                    _ => Removal::UidExpunge,
+                };
+                self.marked(&uids, false, ledger);
+                let store = format!("UID STORE {these} +FLAGS (\\Deleted)");
+                self.say(&store, Doing::Delete(uids.clone(), how), deeds);
+                if chore == Chore::Hurries {
+                    self.say_behind(&format!("UID EXPUNGE {these}"), Doing::Expunge(uids, how), deeds);
+                }
             }
             Chore::Copies | Chore::Moves => {
                 let moves = chore == Chore::Moves;
@@ -477,20 +504,56 @@ impl Device {
         }
     }
 
-    /// It has removed these, or tried to.
-    fn removed(&self, uids: &[u32], told: bool, ledger: &mut Ledger) {
+    /// These are marked as deleted, or somebody tries to.
+    fn marked(&self, uids: &[u32], told: bool, ledger: &mut Ledger) {
         let Some(view) = &self.view else { return };
         for uid in uids {
-            let known = ledger.told(self.user, view.folder);
-            if let Some(message) = known.message(*uid) {
-                message.removed.tried(told);
+            if let Some(message) = ledger.told(self.user, view.folder).message(*uid) {
+                message.marked.tried(told);
             }
-            if told {
-                known.gone(*uid);
+        }
+    }
+
+    /// Removes these; or all that are marked, and these are among them.
+    fn remove(&mut self, uids: Vec<u32>, how: Removal, ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
+        let Some(view) = &self.view else { return };
+        let marked = ledger.told(self.user, view.folder).marked().into_iter();
+        let marked = marked.filter(|(_, marked)| *marked == Fate::Yes).map(|(uid, _)| uid);
+        let (command, uids) = match how {
+            Removal::UidExpunge => (format!("UID EXPUNGE {}", set(&uids)), uids),
+            Removal::Expunge => ("EXPUNGE".to_owned(), marked.collect()),
+            Removal::Close => ("CLOSE".to_owned(), marked.collect()),
+        };
+        self.say(&command, Doing::Expunge(uids, how), deeds);
+    }
+
+    /// It has removed these, or tried to.
+    fn removed(&mut self, uids: &[u32], how: Removal, is_told: bool, ledger: &mut Ledger) {
+        let Some(view) = &self.view else { return };
+        let told = ledger.told(self.user, view.folder);
+        for uid in uids {
+            if let Some(message) = told.message(*uid) {
+                message.removed.tried(is_told);
             }
-            if told && view.uids().contains(uid) {
-                self.wrong(&format!("the end of an EXPUNGE, and not of what is gone: UID {uid}"), ledger);
+            if is_told {
+                told.gone(*uid);
             }
+        }
+        if how != Removal::UidExpunge {
+            // What was marked meanwhile may be gone as well; and as long as nobody has answered, what will be.
+            for (uid, _) in told.marked() {
+                told.message(uid).into_iter().for_each(|message| message.removed.tried(false));
+            }
+            if !is_told {
+                told.lingers();
+            }
+        }
+        if is_told && how == Removal::Close {
+            return self.remember(ledger);
+        }
+        let left = view.uids().into_iter().find(|uid| is_told && uids.contains(uid));
+        if let Some(uid) = left {
+            self.wrong(&format!("the end of an EXPUNGE, and not of what is gone: UID {uid}"), ledger);
         }
     }
 
@@ -524,12 +587,12 @@ impl Device {
 
     /// He is gone, and whatever was under way has happened, or not.
     fn gone(&mut self, ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
-        if let Some(Doing::Expunge(uids)) = self.behind.take() {
-            self.removed(&uids, false, ledger);
+        if let Some(Doing::Expunge(uids, how)) = self.behind.take() {
+            self.removed(&uids, how, false, ledger);
         }
         match std::mem::replace(&mut self.doing, Doing::Logout) {
             Doing::Store { uids, .. } => self.mark(&uids, Mark::Lost),
-            Doing::Expunge(uids) => self.removed(&uids, false, ledger),
+            Doing::Expunge(uids, how) => self.removed(&uids, how, false, ledger),
             Doing::Append { letter, .. } => ledger.appended(self.user, letter, false),
             Doing::Copy { uids, moves, .. } => self.perhaps_copied(&uids, moves, ledger),
             Doing::Logout => {}

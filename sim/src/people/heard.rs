@@ -5,7 +5,7 @@ use super::Deed;
 use super::device::{Device, Doing};
 use super::response::{Value, numbers};
 use crate::ledger::Ledger;
-use crate::told::{Flags, Folder, Mark, Memory};
+use crate::told::{Fate, Flags, Folder, Mark, Memory, Message};
 
 /// The parts of `* n FETCH (…)` that a device asks for.
 #[derive(Default)]
@@ -115,6 +115,11 @@ impl Device {
                 ledger.told(self.user, folder).is(uid, what)?;
             }
         }
+        if fetched.flags.as_ref().is_some_and(|flags| flags.contains("\\Deleted"))
+            && let Some(message) = ledger.told(self.user, folder).message(uid)
+        {
+            message.marked.tried(false);
+        }
         match &fetched.flags {
             Some(flags) => self.check_mark(folder, uid, flags),
             None => Ok(()),
@@ -201,9 +206,16 @@ impl Device {
             if let Some(message) = ledger.told(self.user, Folder::Inbox).message(from).filter(|_| *moves) {
                 message.moved.tried(true);
             }
+            let is_marked = |message: &mut Message| message.marked != Fate::No;
+            let is_marked = ledger.told(self.user, Folder::Inbox).message(from).is_some_and(is_marked);
             let archive = ledger.told(self.user, Folder::Archive);
             archive.new_uid(to, known)?;
             archive.is(to, what)?;
+            if let Some(message) = archive.message(to).filter(|_| is_marked) {
+                // It is marked there as well, and somebody may have removed it before this was heard.
+                message.marked.tried(false);
+                message.removed.tried(false);
+            }
         }
         // What is not named was not there any more.
         uids.clear();
