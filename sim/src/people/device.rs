@@ -59,6 +59,8 @@ pub enum Chore {
     Idles,
     /// Looks whether something has happened.
     Looks,
+    /// Asks which messages there are.
+    Searches,
 }
 
 impl Chore {
@@ -76,6 +78,7 @@ impl Chore {
         Self::Switches,
         Self::Idles,
         Self::Looks,
+        Self::Searches,
     ];
 }
 
@@ -369,7 +372,9 @@ impl Device {
         let new: Vec<u32> = view.uids().into_iter().filter(is_new).take(READ).collect();
         if !new.is_empty() {
             view.asked.extend(&new);
-            return self.say(&format!("UID FETCH {} (BODY.PEEK[])", set(&new)), Doing::Read, deeds);
+            // Whoever remembers nothing leaves it to the server to say what was read; but at the end nothing changes.
+            let body = if self.session.resyncs || self.last { "BODY.PEEK[]" } else { "BODY[]" };
+            return self.say(&format!("UID FETCH {} ({body})", set(&new)), Doing::Read, deeds);
         }
         while let Some(chore) = self.chores.pop_front() {
             self.begun += 1;
@@ -409,15 +414,19 @@ impl Device {
             }
             Chore::Idles => self.say("IDLE", Doing::Idle, deeds),
             Chore::Looks => self.say("NOOP", Doing::Noop, deeds),
+            Chore::Searches => self.say("UID SEARCH ALL", Doing::Noop, deeds),
             _ if uids.is_empty() => return false,
             Chore::Copies | Chore::Moves if folder == Folder::Archive => return false,
-            Chore::Marks => {
-                let store = format!("UID STORE {these} +FLAGS ({})", self.keyword());
-                self.say(&store, Doing::Store { uids, mark: Mark::Set }, deeds);
-            }
-            Chore::Unmarks => {
-                let store = format!("UID STORE {these} -FLAGS ({})", self.keyword());
-                self.say(&store, Doing::Store { uids, mark: Mark::Unset }, deeds);
+            Chore::Marks | Chore::Unmarks => {
+                let (sign, mark) = if chore == Chore::Marks { ('+', Mark::Set) } else { ('-', Mark::Unset) };
+                let numbers = self.view.as_ref().map(|view| view.numbers(&uids)).unwrap_or_default();
+                let which = if self.session.resyncs {
+                    format!("UID STORE {these}")
+                } else {
+                    format!("STORE {}", set(&numbers))
+                };
+                let store = format!("{which} {sign}FLAGS ({})", self.keyword());
+                self.say(&store, Doing::Store { uids, mark }, deeds);
             }
             Chore::Deletes | Chore::Hurries | Chore::Expunges | Chore::Closes => {
                 let how = match chore {

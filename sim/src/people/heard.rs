@@ -45,6 +45,7 @@ impl Device {
             }
             (_, "VANISHED", "") => self.vanished(&numbers(word(2)), true, ledger),
             (_, "VANISHED", uids) => self.vanished(&numbers(uids), false, ledger),
+            (_, "SEARCH", _) => self.found(&response[1..], ledger),
             (_, "OK", _) => return self.code(response.get(1).map_or(&[], Value::list), ledger),
             _ => return,
         };
@@ -95,7 +96,26 @@ impl Device {
 
     /// Numbers mean what they meant until a command that names them is over (RFC 9051 §7.5.1).
     fn may_go(&self) -> Result<(), String> {
-        if matches!(self.doing, Doing::Numbers) { Err("EXPUNGE in the middle of a FETCH".to_owned()) } else { Ok(()) }
+        match self.doing {
+            Doing::Numbers => Err("EXPUNGE in the middle of a FETCH".to_owned()),
+            // Who does not remember UIDs stores by number.
+            Doing::Store { .. } if !self.session.resyncs => Err("EXPUNGE in the middle of a STORE".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// `* SEARCH uid …`: all that there is.
+    fn found(&mut self, uids: &[Value], ledger: &mut Ledger) -> Result<(), String> {
+        let Some(view) = &self.view else { return Ok(()) };
+        let found: Vec<u32> = uids.iter().flat_map(|uid| numbers(uid.atom())).collect();
+        let known = view.uids();
+        for uid in known.iter().filter(|uid| !found.contains(uid)) {
+            ledger.told(self.user, view.folder).gone(*uid);
+        }
+        match found.iter().find(|uid| !known.contains(uid)) {
+            Some(uid) if view.unknown().is_empty() => Err(format!("a SEARCH that finds what is not there: UID {uid}")),
+            _ => Ok(()),
+        }
     }
 
     fn fetched(&mut self, number: usize, fetched: &Fetched<'_>, ledger: &mut Ledger) -> Result<(), String> {

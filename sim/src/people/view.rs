@@ -40,6 +40,13 @@ impl View {
         self.slots.iter().filter_map(|slot| slot.uid).collect()
     }
 
+    /// The numbers of these messages.
+    pub(crate) fn numbers(&self, uids: &[u32]) -> Vec<u32> {
+        let slots = (1_u32..).zip(&self.slots);
+        let these = slots.filter(|(_, slot)| slot.uid.is_some_and(|uid| uids.contains(&uid)));
+        these.map(|(number, _)| number).collect()
+    }
+
     /// The numbers of messages that it does not know yet.
     pub(crate) fn unknown(&self) -> Vec<u32> {
         let slots = (1_u32..).zip(&self.slots);
