@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::thread;
 
-use crate::common::{self, On, PATIENCE, Server, Wire, message, on_every_runtime, until};
+use crate::common::{On, PATIENCE, Server, Wire, cramped, message, on_every_runtime, until};
 
 on_every_runtime! {
     one worker:
@@ -356,7 +356,7 @@ fn peers_that_never_read_cost_little(on: On) {
 fn connections_that_come_and_go_leave_nothing(on: On) {
     let server = server(on);
     server.assert_alive(BOB);
-    let files = server.open_files();
+    let sockets = server.sockets();
     for round in 0..10 {
         for (_, address) in server.addresses() {
             let wires: Vec<Wire> = (0..20).map(|_| Wire::connect(address)).collect();
@@ -372,7 +372,7 @@ fn connections_that_come_and_go_leave_nothing(on: On) {
         }
         drop(control(&server));
     }
-    until("all are gone", || server.open_files() <= files + 2);
+    until("all are gone", || server.sockets() <= sockets + 2);
     server.assert_alive(BOB);
 }
 
@@ -467,38 +467,6 @@ fn without_dns_mail_waits_in_the_queue(on: On) {
     let id = server.queue()[0]["id"].as_str().unwrap().to_owned();
     server.ok(&["queue", "remove", &id]);
     assert!(server.queue().is_empty());
-}
-
-/// A server whose data folder is a small file system of its own, seen by the server alone.
-fn cramped(on: On, megabytes: u32) -> Option<Server> {
-    if !rustix::process::geteuid().is_root() {
-        println!("SKIPPED full-disk: only root may mount");
-        return None;
-    }
-    let mount = format!(
-        "cp -a \"$0/data\" \"$0/seed\" && mount -t tmpfs -o size={megabytes}m tmpfs \"$0/data\" && \
-         cp -a \"$0/seed/.\" \"$0/data\""
-    );
-    let mut server = Server::make(on, "example.org", &["bob"]);
-    let try_it = std::process::Command::new("unshare").args(["-m", "sh", "-c", &mount]).arg(server.dir()).output();
-    match try_it {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => {
-            println!("SKIPPED full-disk: {}", String::from_utf8_lossy(&output.stderr).trim());
-            return None;
-        }
-        Err(error) => {
-            println!("SKIPPED full-disk: unshare: {error}");
-            return None;
-        }
-    }
-    std::fs::remove_dir_all(server.dir().join("seed")).unwrap();
-    // The shell becomes the server: the process id stays.
-    let mut shell = std::process::Command::new("unshare");
-    shell.args(["-m", "sh", "-c", &format!("{mount} && exec \"$@\"")]).arg(server.dir());
-    shell.arg(common::binary().get_program());
-    server.serve_by(shell);
-    Some(server)
 }
 
 fn a_full_disk_refuses_and_recovers(on: On) {

@@ -13,6 +13,7 @@ mod demo;
 mod devices;
 mod flood;
 mod imap;
+mod imap_attack;
 mod mail;
 mod serving;
 mod workers;

@@ -1,5 +1,6 @@
 //! The real server as a process of its own in a temporary folder, and clients that are no more than a socket.
 
+mod cramped;
 pub(crate) mod message;
 pub(crate) mod names;
 mod on;
@@ -7,6 +8,7 @@ mod server;
 pub(crate) mod sink;
 mod wire;
 
+pub(crate) use self::cramped::cramped;
 pub(crate) use self::on::{On, on_every_runtime};
 pub(crate) use self::server::{Said, Server, binary, pillarbox};
 pub(crate) use self::wire::Wire;

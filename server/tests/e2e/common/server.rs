@@ -288,6 +288,13 @@ impl Server {
         fs::read_dir(self.process().join("fd")).unwrap().count()
     }
 
+    /// How many sockets it has open, those that it listens at among them.
+    pub(crate) fn sockets(&self) -> usize {
+        let open = fs::read_dir(self.process().join("fd")).unwrap();
+        let targets = open.filter_map(|file| fs::read_link(file.unwrap().path()).ok());
+        targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+    }
+
     /// From now on it may have this many files open; how many it might before.
     pub(crate) fn allow_files(&self, files: u64) -> u64 {
         let limits = fs::read_to_string(self.process().join("limits")).unwrap();
