@@ -14,6 +14,7 @@ mod devices;
 mod flood;
 mod imap;
 mod imap_attack;
+mod imap_crash;
 mod mail;
 mod serving;
 mod workers;

@@ -11,6 +11,9 @@
 //!
 //! and there are the tests `tokio::mail_arrives`, `smol::mail_arrives`, …, `tokio_with_two_workers::mail_arrives`, … A
 //! function that is forgotten there is dead code, and the compiler says so.
+//!
+//! What asks much of the machines in the core and nothing of the sockets stands under `one runtime:`, for it is the same
+//! on all: `on_one_runtime::…`.
 
 /// What a server runs on; by default what its configuration says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,7 +41,10 @@ impl On {
 
 /// Makes tests of functions that take an [`On`]; see [above](self). A new runtime is two more lines here.
 macro_rules! on_every_runtime {
-    ($(one worker: $($one:ident),+;)? $(two workers: $($two:ident),+;)?) => {
+    ($(one runtime: $($core:ident),+;)? $(one worker: $($one:ident),+;)? $(two workers: $($two:ident),+;)?) => {
+        $($crate::common::on_every_runtime! { @ [$($core)+]
+            on_one_runtime "tokio" "1",
+        })?
         $($crate::common::on_every_runtime! { @ [$($one)+]
             tokio "tokio" "1",
             smol "smol" "1",
