@@ -188,8 +188,8 @@ fn a_kill_takes_no_move_and_no_flag_back(on: On) {
         for known in known {
             let now = *there.get(&known.name).unwrap_or_else(|| panic!("lost: {known:?}"));
             assert!(known.allows(now), "{known:?} is now {now:?}");
-            let unheard = (now.uid != known.entry.uid || now.mailbox != known.entry.mailbox)
-                .then_some((now.mailbox, now.uid));
+            let unheard =
+                (now.uid != known.entry.uid || now.mailbox != known.entry.mailbox).then_some((now.mailbox, now.uid));
             for arrival in known.arrivals.iter().copied().chain(unheard) {
                 assert!(given.insert(arrival), "{}: the UID {arrival:?} was given before", known.name);
             }
