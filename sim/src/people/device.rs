@@ -1,7 +1,8 @@
 //! Somebody reads his mail by IMAP at one of his devices: opens a mailbox, reads what is new, does his chores, and says
 //! LOGOUT, or is gone without.
 //!
-//! A device has one command under way at a time. What it hears beside the answers is in `heard.rs`.
+//! A device has one command under way at a time, or two where the second need not wait. What it does of its own accord is
+//! in `chores.rs`, and what it hears beside the answers in `heard.rs`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,91 +10,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use pillarbox_core::Mono;
 
+use super::chores::{Chore, Removal, Session};
 use super::response::{Responses, Value, set};
 use super::view::View;
 use super::{Deed, News, Person, base64};
 use crate::ledger::{Ledger, UserId};
 use crate::letter::Letter;
-use crate::told::{Fate, Folder, Known, Mark, Memories, Memory};
+use crate::told::{Folder, Known, Mark, Memories, Memory};
 use crate::world::IMAP;
 
 /// How long it idles.
 const IDLES: Duration = Duration::from_secs(120);
-
-/// Messages that one chore is about, at most.
-const SOME: usize = 2;
 
 /// Messages that are read at one time, at most.
 const READ: usize = 8;
 
 /// How often it asks of messages that it is not told of.
 const ROUNDS: u32 = 20;
-
-/// Octets of a letter that it files itself.
-const DRAFT: usize = 300;
-
-/// What somebody does with what he finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chore {
-    /// Sets a keyword of some messages that only this device sets.
-    Marks,
-    /// Takes it away.
-    Unmarks,
-    /// Marks some as deleted, and removes just these.
-    Deletes,
-    /// The same in one breath: he does not wait for the first answer.
-    Hurries,
-    /// Marks some as deleted, and removes all that anybody has marked.
-    Expunges,
-    /// The same with CLOSE, which tells nothing; and opens the INBOX again.
-    Closes,
-    /// Copies some to the archive.
-    Copies,
-    /// Moves some there.
-    Moves,
-    /// Files a letter of his own.
-    Appends,
-    /// Opens the archive; or the INBOX, when he is in the archive.
-    Switches,
-    /// Waits until something happens, or not for ever.
-    Idles,
-    /// Looks whether something has happened.
-    Looks,
-    /// Asks which messages there are.
-    Searches,
-}
-
-impl Chore {
-    /// All of them.
-    pub const ALL: &[Self] = &[
-        Self::Marks,
-        Self::Unmarks,
-        Self::Deletes,
-        Self::Hurries,
-        Self::Expunges,
-        Self::Closes,
-        Self::Copies,
-        Self::Moves,
-        Self::Appends,
-        Self::Switches,
-        Self::Idles,
-        Self::Looks,
-        Self::Searches,
-    ];
-}
-
-/// A visit to a mailbox by IMAP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
-    /// Which of his devices he uses.
-    pub device: usize,
-    /// It speaks QRESYNC, and remembers the mailbox from one visit to the next.
-    pub resyncs: bool,
-    /// What he does, in this order, when he has read what is new.
-    pub chores: Vec<Chore>,
-    /// When he is gone in the middle, nobody tells the server.
-    pub vanishes: bool,
-}
 
 /// What the next tagged response answers.
 #[derive(Debug)]
@@ -111,6 +44,7 @@ pub(super) enum Doing {
     Store {
         uids: Vec<u32>,
         mark: Mark,
+        by_number: bool,
     },
     /// STORE of `\Deleted`, and how these are removed then.
     Delete(Vec<u32>, Removal),
@@ -135,20 +69,12 @@ pub(super) enum Doing {
     Logout,
 }
 
-/// How messages are removed that are marked as deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Removal {
-    UidExpunge,
-    Expunge,
-    Close,
-}
-
 /// A device in somebody's hands.
 pub(crate) struct Device {
     pub(super) user: UserId,
     host: usize,
     pub(super) session: Session,
-    chores: VecDeque<Chore>,
+    pub(super) chores: VecDeque<Chore>,
     /// He is gone when he has heard so many responses.
     leaves_after: Option<usize>,
     responses: Responses,
@@ -166,11 +92,11 @@ pub(crate) struct Device {
     /// What was said in the course of a command: HIGHESTMODSEQ, and the largest mod-sequence of a message.
     pub(super) highest: Option<u64>,
     pub(super) largest: u64,
-    has_archive: bool,
+    pub(super) has_archive: bool,
     /// How often it has asked in vain of what messages there are.
     rounds: u32,
     /// Chores that were begun.
-    begun: u32,
+    pub(super) begun: u32,
     /// Nothing goes wrong any more: what it shows now is what there is.
     pub(super) last: bool,
 }
@@ -227,7 +153,7 @@ impl Device {
     }
 
     /// One more command, and the one before it is not answered yet.
-    fn say_behind(&mut self, command: &str, doing: Doing, deeds: &mut Vec<Deed>) {
+    pub(super) fn say_behind(&mut self, command: &str, doing: Doing, deeds: &mut Vec<Deed>) {
         self.tag += 1;
         self.behind = Some(doing);
         deeds.push(Deed::Say(Bytes::from(format!("a{} {command}\r\n", self.tag))));
@@ -297,7 +223,7 @@ impl Device {
             Doing::Login | Doing::Enable => return self.select(Folder::Inbox, ledger, deeds),
             Doing::Select => self.selected(ledger),
             Doing::Create => self.has_archive = true,
-            Doing::Store { uids, mark } => self.mark(&uids, mark),
+            Doing::Store { uids, mark, .. } => self.mark(&uids, mark),
             Doing::Delete(uids, how) => {
                 self.marked(&uids, true, ledger);
                 return self.remove(uids, how, ledger, deeds);
@@ -389,81 +315,7 @@ impl Device {
         self.say("LOGOUT", Doing::Logout, deeds);
     }
 
-    /// Begins a chore, unless there is nothing to do.
-    fn begin(&mut self, chore: Chore, ledger: &mut Ledger, deeds: &mut Vec<Deed>) -> bool {
-        let Some(folder) = self.view.as_ref().map(|view| view.folder) else { return false };
-        let uids = self.some(ledger);
-        let these = set(&uids);
-        let is_known = self.has_archive || self.memories.contains_key(&Folder::Archive);
-        match chore {
-            Chore::Copies | Chore::Moves | Chore::Switches if !is_known => {
-                self.chores.push_front(chore);
-                self.say("CREATE Archive", Doing::Create, deeds);
-            }
-            Chore::Switches => {
-                let other = if folder == Folder::Inbox { Folder::Archive } else { Folder::Inbox };
-                self.select(other, ledger, deeds);
-            }
-            Chore::Appends => {
-                let letter = ledger.drafts(self.user, DRAFT);
-                let text = letter.text(DRAFT);
-                let known = ledger.told(self.user, Folder::Inbox).known();
-                self.say(&format!("APPEND INBOX {{{}+}}", text.len()), Doing::Append { letter, known }, deeds);
-                deeds.push(Deed::Say(text));
-                deeds.push(Deed::Say(Bytes::from_static(b"\r\n")));
-            }
-            Chore::Idles => self.say("IDLE", Doing::Idle, deeds),
-            Chore::Looks => self.say("NOOP", Doing::Noop, deeds),
-            Chore::Searches => self.say("UID SEARCH ALL", Doing::Noop, deeds),
-            _ if uids.is_empty() => return false,
-            Chore::Copies | Chore::Moves if folder == Folder::Archive => return false,
-            Chore::Marks | Chore::Unmarks => {
-                let (sign, mark) = if chore == Chore::Marks { ('+', Mark::Set) } else { ('-', Mark::Unset) };
-                let numbers = self.view.as_ref().map(|view| view.numbers(&uids)).unwrap_or_default();
-                let which = if self.session.resyncs {
-                    format!("UID STORE {these}")
-                } else {
-                    format!("STORE {}", set(&numbers))
-                };
-                let store = format!("{which} {sign}FLAGS ({})", self.keyword());
-                self.say(&store, Doing::Store { uids, mark }, deeds);
-            }
-            Chore::Deletes | Chore::Hurries | Chore::Expunges | Chore::Closes => {
-                let how = match chore {
-                    Chore::Expunges => Removal::Expunge,
-                    Chore::Closes => Removal::Close,
-                    _ => Removal::UidExpunge,
-                };
-                self.marked(&uids, false, ledger);
-                let store = format!("UID STORE {these} +FLAGS (\\Deleted)");
-                self.say(&store, Doing::Delete(uids.clone(), how), deeds);
-                if chore == Chore::Hurries {
-                    self.say_behind(&format!("UID EXPUNGE {these}"), Doing::Expunge(uids, how), deeds);
-                }
-            }
-            Chore::Copies | Chore::Moves => {
-                let moves = chore == Chore::Moves;
-                let command = if moves { "MOVE" } else { "COPY" };
-                let known = ledger.told(self.user, Folder::Archive).known();
-                self.say(&format!("UID {command} {these} Archive"), Doing::Copy { uids, moves, known }, deeds);
-            }
-        }
-        true
-    }
-
-    /// Some messages that were read.
-    fn some(&self, ledger: &mut Ledger) -> Vec<u32> {
-        let Some(view) = &self.view else { return Vec::new() };
-        let told = ledger.told(self.user, view.folder);
-        let mut uids: Vec<u32> = view.uids().into_iter().filter(|uid| told.what(*uid).is_some()).collect();
-        let begin = self.begun as usize % uids.len().max(1);
-        uids.rotate_left(begin);
-        uids.truncate(SOME);
-        uids.sort_unstable();
-        uids
-    }
-
-    fn select(&mut self, folder: Folder, ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
+    pub(super) fn select(&mut self, folder: Folder, ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
         let mut view = View::new(folder, ledger.told(self.user, folder).known());
         let memory = self.memories.entry(folder).or_insert_with(|| Memory::new(folder));
         let mut select = format!("SELECT {}", folder.name());
@@ -511,29 +363,6 @@ impl Device {
             let now = memory.marks.entry(*uid).or_insert(mark);
             *now = if *now == Mark::Lost { Mark::Lost } else { mark };
         }
-    }
-
-    /// These are marked as deleted, or somebody tries to.
-    fn marked(&self, uids: &[u32], told: bool, ledger: &mut Ledger) {
-        let Some(view) = &self.view else { return };
-        for uid in uids {
-            if let Some(message) = ledger.told(self.user, view.folder).message(*uid) {
-                message.marked.tried(told);
-            }
-        }
-    }
-
-    /// Removes these; or all that are marked, and these are among them.
-    fn remove(&mut self, uids: Vec<u32>, how: Removal, ledger: &mut Ledger, deeds: &mut Vec<Deed>) {
-        let Some(view) = &self.view else { return };
-        let marked = ledger.told(self.user, view.folder).marked().into_iter();
-        let marked = marked.filter(|(_, marked)| *marked == Fate::Yes).map(|(uid, _)| uid);
-        let (command, uids) = match how {
-            Removal::UidExpunge => (format!("UID EXPUNGE {}", set(&uids)), uids),
-            Removal::Expunge => ("EXPUNGE".to_owned(), marked.collect()),
-            Removal::Close => ("CLOSE".to_owned(), marked.collect()),
-        };
-        self.say(&command, Doing::Expunge(uids, how), deeds);
     }
 
     /// It has removed these, or tried to.

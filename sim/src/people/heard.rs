@@ -98,8 +98,7 @@ impl Device {
     fn may_go(&self) -> Result<(), String> {
         match self.doing {
             Doing::Numbers => Err("EXPUNGE in the middle of a FETCH".to_owned()),
-            // Who does not remember UIDs stores by number.
-            Doing::Store { .. } if !self.session.resyncs => Err("EXPUNGE in the middle of a STORE".to_owned()),
+            Doing::Store { by_number: true, .. } => Err("EXPUNGE in the middle of a STORE".to_owned()),
             _ => Ok(()),
         }
     }

@@ -1,5 +1,6 @@
 //! People, and the devices that they use. They know nothing of the machines: they say lines, and read what comes.
 
+mod chores;
 mod device;
 mod heard;
 mod mailer;
@@ -15,8 +16,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use pillarbox_core::Mono;
 
+pub use self::chores::{Chore, Session};
 pub(crate) use self::device::Device;
-pub use self::device::{Chore, Session};
 pub(crate) use self::mailer::Mailer;
 pub(crate) use self::odd::{Odd, WAYS};
 pub use self::popper::Habit;
