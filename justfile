@@ -71,11 +71,15 @@ imap-figures *args:
 
 # ten thousand simulated worlds, each of them twice, under every fault there is; `just sim 100` for fewer, or `just sim 500..600`
 sim seeds="10000":
-    cargo run --profile sim -p pillarbox -- sim --seeds {{seeds}}
+    cargo run --profile sim -p pillarbox --features marks -- sim --seeds {{seeds}}
 
 # mistakes made on purpose, one at a time: each must be found by the simulator; writes docs/planted.md
 planted:
     cargo run --profile sim -p pillarbox-sim --features planted --example planted > docs/planted.md
+
+# which limits, refusals and ways back from trouble ten thousand simulated worlds never reach, and why; writes docs/marks.md
+marks *worlds:
+    cargo run --profile sim -p pillarbox-sim --features marks --example marks -- {{worlds}} > docs/marks.md
 
 # coverage-guided fuzzing of one target, by libFuzzer on the stable toolchain: `just fuzz imap-command 600`; fuzz/README.md says more
 fuzz target seconds="60" *args:

@@ -19,7 +19,7 @@
 //! | [`Plan`] | who writes what to whom, who reads, what goes wrong and when: data, drawn from a seed |
 //! | `world` | the agenda; machines, wires and people; holds nodes to their contract |
 //! | `wire`, `weather`, `names`, `disk` | what is between them, and what is wrong with it |
-//! | `people` | devices that speak SMTP, POP3 and IMAP, and know nothing of our machines |
+//! | `people` | devices that speak SMTP, POP3 and IMAP, and know nothing of our machines; strangers, and an odd server |
 //! | `ledger` | each promise, and each one that was broken, in words |
 //! | `told`, `copies` | what IMAP devices were told of a mailbox, and how often each message must be where at rest |
 //! | [`run()`] | a plan carried out: first the faults, then the world heals, and everything must come to its end |
@@ -27,11 +27,12 @@
 //! | [`Scenario`], `rhythm`, `meter` | days of mail for many users, drawn as they pass, and what it is like over time |
 //! | [`Settings`] | what an operator may set |
 //! | [`Swarm`] | many seeds, on several threads |
+//! | [`UNREACHED`], [`RARE`] | which marks in the machines no world reaches, and why |
 //!
 //! **Safety**: a letter that was accepted is in the mailbox that it was for, in a queue, or its sender was told that it is
 //! not; it is at nobody else's, and not an octet of it is altered; it is there twice only where a crash or a lost reply
-//! allows it; no UID is given twice, and no word to an IMAP device is taken back. **Liveness**: when nothing goes wrong any more, every queue drains, every session ends, and nobody holds
-//! anything.
+//! allows it; no UID is given twice, and no word to an IMAP device is taken back. **Liveness**: when nothing goes wrong any
+//! more, every queue drains, every session ends, and nobody holds anything.
 
 mod census;
 mod copies;
@@ -72,4 +73,4 @@ pub use settings::Settings;
 pub use shrink::{Effort, Shrunk, kind, shrink, shrink_by};
 pub use swarm::{Failure, Swarm, Tally};
 pub use timeline::Moment;
-pub use unreached::UNREACHED;
+pub use unreached::{RARE, UNREACHED};

@@ -292,13 +292,7 @@ impl Plan {
             visits.extend(second);
         }
         visits.truncate(size.visits);
-        let strangers = (0..size.strangers)
-            .map(|_| StrangerPlan {
-                at: moment(size.span, &faults, random),
-                host: random.below(hosts.len()),
-                script: random.below(SCRIPTS),
-            })
-            .collect();
+        let strangers = (0..size.strangers).map(|_| stranger(size.span, &faults, hosts.len(), random)).collect();
         Self { seed, hosts, users, letters, visits, strangers, faults, span: size.span }
     }
 
@@ -414,6 +408,19 @@ fn imap_leaves_after(random: &mut Random) -> Option<usize> {
 fn session(device: usize, random: &mut Random) -> Session {
     let chores = (0..random.below(6)).map(|_| Chore::ALL[random.below(Chore::ALL.len())]).collect();
     Session { device, resyncs: random.below(3) > 0, chores, vanishes: random.below(3) == 0 }
+}
+
+/// As often as not he comes just where something goes wrong.
+fn stranger(span: Duration, faults: &[Fault], hosts: usize, random: &mut Random) -> StrangerPlan {
+    let fault = (!faults.is_empty() && random.below(2) == 0).then(|| &faults[random.below(faults.len())]);
+    let (at, host) = match fault {
+        Some(fault) => {
+            let around = fault.at + within(Duration::from_secs(60), random);
+            (around.saturating_sub(Duration::from_secs(30)).min(span), fault.host)
+        }
+        None => (within(span, random), random.below(hosts)),
+    };
+    StrangerPlan { at, host, script: random.below(SCRIPTS) }
 }
 
 fn fault(kind: FaultKind, hosts: usize, size: &Size, random: &mut Random) -> Fault {

@@ -264,9 +264,9 @@ impl Run<'_> {
                 let health = &mut world.hosts[host].disk.health;
                 *health = match begins {
                     true => Health {
-                        write: Duration::from_millis(if degree > 90 { 90 } else { 10 } * (degree * degree) as u64),
+                        write: Duration::from_millis(if degree > 75 { 100 } else { 10 } * (degree * degree) as u64),
                         // The worst seem to have stopped.
-                        read: Duration::from_millis(if degree > 80 { 1000 } else { 1 } * degree as u64),
+                        read: Duration::from_millis(if degree > 60 { 1000 } else { 1 } * degree as u64),
                         ..*health
                     },
                     false => Health { write: Health::GOOD.write, read: Health::GOOD.read, ..*health },

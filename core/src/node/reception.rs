@@ -306,9 +306,7 @@ pub(super) fn resolved(
             }
             RecipientAnswer::Accepted
         }
-        Ok(Resolution::Unknown | Resolution::TooMany) => {
-            mark!(NodeUnknownUser, RecipientAnswer::Refused(replies::UNKNOWN_USER.reply()))
-        }
+        Ok(Resolution::Unknown | Resolution::TooMany) => RecipientAnswer::Refused(replies::UNKNOWN_USER.reply()),
         Err(reply) => mark!(NodeRecipientRefused, RecipientAnswer::Refused(reply)),
     };
     session.answer(ticket, answer);

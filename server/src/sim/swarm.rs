@@ -82,5 +82,25 @@ fn totals(tally: &Tally, taken: Duration) -> Result<(), Failure> {
         tally.passed.as_secs_f64() / 86_400.0,
         number(tally.steps)
     ))?;
+    #[cfg(feature = "marks")]
+    marks()?;
     print::line(format_args!("failed    {}", number(tally.failures.len() as u64)))
+}
+
+/// Which limits, refusals and ways back from trouble were reached.
+#[cfg(feature = "marks")]
+fn marks() -> Result<(), Failure> {
+    use pillarbox_core::marks::{Mark, hits};
+    use pillarbox_sim::{RARE, UNREACHED};
+    let (reached, never): (Vec<Mark>, Vec<Mark>) = Mark::ALL.iter().partition(|mark| hits(**mark) > 0);
+    let has_reason = |mark: &Mark| UNREACHED.iter().chain(RARE).any(|(unreached, _)| unreached == mark);
+    let (reasons, open): (Vec<Mark>, Vec<Mark>) = never.into_iter().partition(has_reason);
+    print::line(format_args!(
+        "marks     {} of {} reached, {} not for a reason, {} never{}",
+        reached.len(),
+        Mark::ALL.len(),
+        reasons.len(),
+        open.len(),
+        open.iter().map(|mark| format!(" {mark}")).collect::<String>()
+    ))
 }

@@ -37,9 +37,9 @@ const ALL: &[Manners] = &[
     &[("EHLO", &["250 odd.example"])],
     &[("EHLO", &["250-odd.example\r\n250 SIZE 100"])],
     &[("STARTTLS", &["220 go on\r\n250 injected"])],
-    &[("STARTTLS", &["220 go on"]), ("", &["this is no TLS"])],
-    &[("STARTTLS", &["220 go on"]), ("", &["!"])],
-    &[("STARTTLS", &["220 go on"]), ("", &[""])],
+    &[("STARTTLS", &["220 go on"]), ("under TLS", &["this is no TLS"])],
+    &[("STARTTLS", &["220 go on"]), ("under TLS", &["!"])],
+    &[("STARTTLS", &["220 go on"]), ("under TLS", &[""])],
     &[("STARTTLS", &["354 go on"])],
     &[("MAIL", &["550 5.7.1 not from you"])],
     &[("MAIL", &["451 4.3.0 not now"])],
@@ -75,13 +75,15 @@ pub(crate) struct Odd {
     said: Vec<usize>,
     lines: Lines,
     in_message: bool,
+    /// What comes is no SMTP any more.
+    under_tls: bool,
 }
 
 impl Odd {
     /// It answers in this way.
     pub(crate) fn new(way: usize) -> Self {
         let manners = ALL[way % WAYS];
-        Self { manners, said: vec![0; manners.len()], lines: Lines::default(), in_message: false }
+        Self { manners, said: vec![0; manners.len()], lines: Lines::default(), in_message: false, under_tls: false }
     }
 
     fn answer(&mut self, to: &str, deeds: &mut Vec<Deed>) {
@@ -97,6 +99,7 @@ impl Odd {
             None => ORDINARY.iter().find(|entry| fits(entry)).map_or("500 what?", |(_, replies)| replies[0]),
         };
         self.in_message |= reply.starts_with("354") && to.eq_ignore_ascii_case("DATA");
+        self.under_tls |= reply == "220 go on";
         match reply {
             "" => {}
             "!" => deeds.extend([Deed::BreakOff, Deed::Leave]),
@@ -112,6 +115,7 @@ impl Person for Odd {
     fn hear(&mut self, _: Mono, news: News<'_>, _: &mut Ledger, deeds: &mut Vec<Deed>) {
         match news {
             News::Begin => self.answer("greeting", deeds),
+            News::Heard(_) if self.under_tls => self.answer("under TLS", deeds),
             News::Heard(bytes) => {
                 self.lines.push(bytes);
                 while let Some(line) = self.lines.line() {

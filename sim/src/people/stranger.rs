@@ -122,7 +122,7 @@ impl Stranger {
         let plain = base64(&format!("\0{me}\0{word}"));
         let many =
             |word: &str, count: usize| (0..count).map(|number| format!("{word}{number}")).collect::<Vec<_>>().join(" ");
-        let lines = lines.replace("{long}", &"k".repeat(300)).replace("{words}", &many("k", 60));
+        let lines = lines.replace("{long}", &"k".repeat(120)).replace("{words}", &many("k", 60));
         let lines = lines.replace("{texts}", &many("TEXT t", 270));
         let said = lines.replace("{me}", me).replace("{word}", word).replace("{plain}", &plain).replace("{here}", here);
         (said.replace('\n', "\r\n") + "\r\n").into()

@@ -124,10 +124,12 @@ impl Selecting {
             encode::list(tx, &entry, super::task::names(cx.enabled));
         }
         cx.actions.push_back(Action::Watch { mailbox: id });
-        let resync = self.qresync.take().filter(|known| match known.uid_validity.get() == counters.uid_validity {
-            true => true,
-            false => mark!(ImapAnotherMailbox, false),
-        });
+        let is_this = |known: &Qresync| known.uid_validity.get() == counters.uid_validity;
+        let mut resync = self.qresync.take();
+        if resync.as_ref().is_some_and(|known| !is_this(known)) {
+            mark!(ImapAnotherMailbox);
+            resync = None;
+        }
         if let Some(resync) = resync {
             self.matched = matched(&resync, &view.uids);
             let known = resync.known_uids.and_then(|set| set.resolve(u32::MAX));

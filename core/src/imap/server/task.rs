@@ -19,6 +19,7 @@ use super::{Action, Config};
 use crate::imap::reader::Reader;
 use crate::imap::types::{Enabled, Names, Tag};
 use crate::mailbox::{Request, Response};
+use crate::mark;
 use crate::outbox::Outbox;
 use crate::sasl;
 use crate::ticket::Tickets;
@@ -123,6 +124,7 @@ impl Task {
             Self::Fetching(task) => task.fail(cx).then(|| Completion::unavailable(full)),
             // A SELECT that fails leaves nothing selected (RFC 9051 §6.3.2).
             Self::Selecting(_) => {
+                mark!(ImapSelectUnavailable);
                 super::select::close(cx);
                 Some(Completion::unavailable(full))
             }
