@@ -168,4 +168,24 @@ mod tests {
             assert_eq!((all[1][1].atom(), numbers(all[1][2].list()[3].atom())), ("OK", vec![3, 4]));
         }
     }
+
+    #[test]
+    fn what_is_no_response_is_told_as_it_came() {
+        for garbage in ["* 1 FETCH (FLAGS (\\Seen)\r\n", "* 1 FETCH UID 7)\r\n", "* LIST () \"/ INBOX\r\n"] {
+            let mut responses = Responses::default();
+            responses.push(garbage.as_bytes());
+            assert!(responses.next().is_some_and(|response| response.is_err()), "{garbage}");
+        }
+    }
+
+    #[test]
+    fn a_condition_has_a_code_and_words_that_are_for_people() {
+        let mut responses = Responses::default();
+        responses.push(b"* OK [PERMANENTFLAGS (\\Seen \\*)] (not: a list\r\n+ go on\r\na7 NO No [code] here\r\n");
+        let all: Vec<_> = std::iter::from_fn(|| responses.next()).flatten().collect();
+        assert_eq!(all[0][2].list()[1].list().len(), 2);
+        assert_eq!(all[1], [Value::Atom("+".to_owned())]);
+        assert_eq!((all[2][1].atom(), all[2][2].list()), ("NO", &[][..]));
+        assert_eq!((numbers("1:3,9"), set(&[1, 2, 9])), (vec![1, 2, 3, 9], "1,2,9".to_owned()));
+    }
 }
