@@ -104,8 +104,12 @@ impl Wire {
                 self.far_speaks(None);
             }
             3 => {
-                self.far_says.put(b"changed\r\n");
-                self.far_speaks(Some(octets));
+                let said = b"changed\r\n";
+                self.far_says.put(said);
+                // During the handshake nothing leaves, and nothing is changed: it is said unchanged later.
+                if !self.far_speaks(Some(octets)) {
+                    self.said.extend_from_slice(said);
+                }
             }
             4 => {
                 let mut tx = Outbox::new(usize::MAX);
@@ -123,8 +127,8 @@ impl Wire {
         }
     }
 
-    /// What the far end has to say goes onto the wire; one octet of it may be another.
-    fn far_speaks(&mut self, changed: Option<usize>) {
+    /// What the far end has to say goes onto the wire; one octet of it may be another. Whether anything left.
+    fn far_speaks(&mut self, changed: Option<usize>) -> bool {
         let mut tx = Outbox::new(usize::MAX);
         if self.far.encrypt(&mut self.far_says, &mut tx).is_err() {
             self.far_says.clear();
@@ -135,6 +139,7 @@ impl Wire {
             *octet ^= 0x10;
         }
         self.feed(&records);
+        !records.is_empty()
     }
 
     /// Octets arrive, in pieces. Before TLS a piece is what is said at once: what stands behind the word that asks for TLS
