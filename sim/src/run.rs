@@ -39,6 +39,9 @@ pub(crate) const PAUSE: Duration = Duration::from_secs(60);
 /// The number of a device that nobody has used before.
 const ONE_MORE: usize = 9;
 
+/// How long a group takes to be on disk at most, where disks are slow.
+const SLOWEST_WRITE: Duration = Duration::from_secs(1000);
+
 /// How long sessions may take to end when everybody is gone.
 const FAREWELL: Duration = Duration::from_secs(3600);
 
@@ -264,7 +267,7 @@ impl Run<'_> {
                 let health = &mut world.hosts[host].disk.health;
                 *health = match begins {
                     true => Health {
-                        write: Duration::from_millis(if degree > 75 { 100 } else { 10 } * (degree * degree) as u64),
+                        write: SLOWEST_WRITE * (degree * degree) as u32 / if degree > 75 { 10_000 } else { 100_000 },
                         // The worst seem to have stopped.
                         read: Duration::from_millis(if degree > 60 { 1000 } else { 1 } * degree as u64),
                         ..*health
@@ -323,6 +326,8 @@ impl Run<'_> {
 
     /// The queues drain.
     fn rest(&mut self) {
+        // What a slow disk has begun to write it writes slowly, and somebody may wait for it.
+        self.until_looking(self.world.now() + SLOWEST_WRITE);
         let end = self.world.now() + self.rest;
         while self.world.now() < end && (self.world.queued() > 0 || self.world.busy_people() > 0) {
             self.until_looking(self.world.now() + PAUSE);
