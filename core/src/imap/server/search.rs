@@ -135,7 +135,8 @@ impl Searching {
             let settled = UidSet::run(first, last);
             self.waiting.iter_mut().chain([&mut self.scope]).for_each(|waiting| waiting.remove(&settled));
         }
-        Progress::Again
+        // A window may be all the work that a turn should do.
+        if self.scope.is_empty() { Progress::Again } else { Progress::Later }
     }
 
     /// What is asked next; `None`: all has been judged.
