@@ -69,6 +69,16 @@ imap-figures *args:
     cargo build --release -p pillarbox
     cargo run --release -p pillarbox-benches --bin imap -- {{args}}
 
+# the real server, killed with kill -9 under load again and again on each runtime, and judged after each start
+kill-loop *args:
+    cargo build --release -p pillarbox
+    cargo run --release -p pillarbox-benches --bin crash -- kill {{args}}
+
+# the same with its disk cut off from power, on ext4 and xfs in files, and a control without syncs that must lose mail; wants root
+power-cuts *args:
+    cargo build --release -p pillarbox
+    cargo run --release -p pillarbox-benches --bin crash -- power {{args}}
+
 # ten thousand simulated worlds, each of them twice, under every fault there is; `just sim 100` for fewer, or `just sim 500..600`
 sim seeds="10000":
     cargo run --profile sim -p pillarbox --features marks -- sim --seeds {{seeds}}

@@ -3,8 +3,10 @@
 //! Each machine has a file in `benches/` that plays one transaction as a host without IO. Time is criterion's affair;
 //! allocations are counted by [`Counting`] outside of it, and printed before.
 //!
-//! The programs in `src/bin/` start the release binary ([`host`]) and talk to it over sockets ([`talk`], [`load`]).
+//! The programs in `src/bin/` start the release binary ([`host`]) and talk to it over sockets ([`talk`], [`load`]);
+//! one of them kills it and cuts its power ([`crash`]).
 
+pub mod crash;
 pub mod figures;
 pub mod flood;
 pub mod host;
