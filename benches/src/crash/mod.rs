@@ -40,7 +40,7 @@ use crate::host::Way;
 const SENDERS: usize = 4;
 /// What a POP3 reader takes at one visit.
 const PICKED: usize = 5;
-/// How long a queue may take to drain at the end.
+/// How long a queue may take at the end until a row less is in it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How a server is made to crash.
@@ -396,21 +396,23 @@ impl Trial {
     /// # Errors
     /// When the server does not answer.
     pub fn end(mut self) -> io::Result<Outcome> {
-        let begin = Instant::now();
+        let (mut fewest, mut since) = (usize::MAX, Instant::now());
         loop {
             let waiting: Vec<String> = self.server.queue()?.into_iter().map(|(_, id)| id).collect();
             if waiting.is_empty() {
                 break;
             }
-            if begin.elapsed() > PATIENCE {
-                self.outcome.fault(format!("the queue does not drain: {} rows", waiting.len()));
-                break;
+            if waiting.len() < fewest {
+                (fewest, since) = (waiting.len(), Instant::now());
+            }
+            if since.elapsed() > PATIENCE {
+                return Err(io::Error::other(format!("the queue does not drain: {} rows", waiting.len())));
             }
             // What was on its way at a crash is not due for a while.
             for ids in waiting.chunks(500) {
                 self.server.retry(ids)?;
             }
-            thread::sleep(Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(500));
         }
         let taken = self.sink.taken();
         let mut outcome = std::mem::take(&mut self.outcome);
