@@ -20,6 +20,8 @@ struct Told {
     said: Vec<u8>,
     /// Octets that waited for the client at most.
     waited: usize,
+    /// How often the machine was polled.
+    polls: usize,
     /// Questions about entries, and how many messages they were about; the same of texts.
     entries: (u32, u32),
     texts: (u32, u32),
@@ -32,6 +34,7 @@ fn command(server: &mut Server, line: &str) -> Told {
     loop {
         let step = server.poll(Now { mono: Mono(0), wall: Wall(0) }, &mut rx, &mut tx);
         told.waited = told.waited.max(tx.len());
+        told.polls += 1;
         match step {
             Step::Act(Action::Authenticate { ticket, .. }) => server.answer(ticket, AuthenticateAnswer::Accepted),
             Step::Act(Action::Ask { ticket, request }) => server.answer(ticket, answer(request, &mut told)),
@@ -130,4 +133,20 @@ fn a_large_mailbox_is_searched_in_pages() {
     let told = command(&mut server, "SEARCH RETURN (MIN) UNSEEN");
     assert!(told.said.starts_with(b"* ESEARCH (TAG \"t\") MIN 2\r\n"));
     assert_eq!(told.entries.0, 1);
+}
+
+/// Messages times keys that a poll may judge: others wait for no more.
+const WORK: usize = 64 * 1024;
+
+#[test]
+fn a_search_by_many_keys_lets_others_have_their_turn() {
+    let config = Arc::new(Config { cleartext_auth: true, ..Config::new("imap.example.org") });
+    let mut server = Server::new(SessionId(1), config);
+    command(&mut server, "LOGIN alice wonderland");
+    command(&mut server, "SELECT INBOX");
+    let keys: Vec<_> = (0..200).map(|number| format!("NOT UID {}", 2 * number + 1)).collect();
+    let told = command(&mut server, &format!("SEARCH RETURN (COUNT) {}", keys.join(" ")));
+    assert!(told.said.starts_with(b"* ESEARCH (TAG \"t\") COUNT 99800\r\n"));
+    let least = MESSAGES as usize * keys.len() / WORK;
+    assert!(told.polls >= least, "{} polls, {least} at least", told.polls);
 }
