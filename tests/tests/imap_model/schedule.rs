@@ -217,6 +217,16 @@ fn set(world: &mut World, at: usize, uid: bool) -> Set {
     Set(ranges)
 }
 
+/// Whose session is over comes again.
+fn everybody_is_there(world: &mut World) {
+    for at in 0..world.seats.len() {
+        if world.seats[at].over {
+            again(world, at);
+        }
+    }
+    world.settle();
+}
+
 /// Everybody hears what there is to hear, and knows the same.
 fn end(world: &mut World) {
     world.calm = true;
@@ -225,12 +235,7 @@ fn end(world: &mut World) {
     for seat in world.seats.iter().filter(|seat| !seat.over && seat.client.idling && seat.is_told()) {
         seat.client.view.iter().for_each(|view| view.agree(&world.model));
     }
-    for at in 0..world.seats.len() {
-        if world.seats[at].over {
-            again(world, at);
-        }
-    }
-    world.settle();
+    everybody_is_there(world);
     for at in 0..world.seats.len() {
         if world.seats[at].client.idling {
             world.seats[at].client.done();
@@ -238,6 +243,8 @@ fn end(world: &mut World) {
         send(world, at, Command::Noop);
     }
     world.settle();
+    // A command may come just when its session has been idle for too long.
+    everybody_is_there(world);
     for seat in &world.seats {
         assert!(seat.client.queue.is_empty(), "{} waits for ever", seat.client.name);
         seat.client.view.iter().for_each(|view| view.agree(&world.model));

@@ -55,6 +55,8 @@ struct UnderWay {
     ticket: Ticket<Response>,
     request: Request,
     contents: Vec<usize>,
+    /// What the store has said, if the model knows of it already.
+    response: Option<Response>,
 }
 
 /// A connection.
@@ -426,7 +428,8 @@ impl World {
                 let contents = staged.iter().map(|pieces| self.model.number(&pieces.concat())).collect();
                 let op = self.op(request.clone(), staged);
                 let token = self.submit(node, op);
-                self.under_way.push_back(UnderWay { token, question, node, seat, ticket, request, contents });
+                let response = None;
+                self.under_way.push_back(UnderWay { token, question, node, seat, ticket, request, contents, response });
                 if !self.crowded {
                     self.collect();
                 }
@@ -436,19 +439,32 @@ impl World {
 
     /// Takes the oldest answer of the store. Changes are made in the order in which they were submitted.
     fn collect(&mut self) {
-        let Some(UnderWay { token, question, node, seat, ticket, request, contents }) = self.under_way.pop_front()
-        else {
-            return;
-        };
-        let StoreReply::Mailbox(response) = self.nodes[node].ear.wait(token) else { panic!("{request:?} failed") };
+        let Some(mut oldest) = self.under_way.pop_front() else { return };
+        let response = self.learn(&mut oldest);
+        // A question may be answered by what was changed behind it: the store reads when it comes to it.
+        let mut behind = std::mem::take(&mut self.under_way);
+        for change in behind.iter_mut().filter(|it| it.request.is_change()) {
+            change.response = Some(self.learn(change));
+        }
+        self.under_way = behind;
+        self.answered(oldest.seat, oldest.ticket, oldest.question, response);
+    }
+
+    /// What the store says to this; the model learns of it once.
+    fn learn(&mut self, under_way: &mut UnderWay) -> Response {
+        if let Some(response) = under_way.response.take() {
+            return response;
+        }
+        let UnderWay { token, node, request, contents, seat, .. } = under_way;
+        let StoreReply::Mailbox(response) = self.nodes[*node].ear.wait(*token) else { panic!("{request:?} failed") };
         if let Request::Select { name, .. } = &request {
             self.model.selected(name, &response, !self.crowded);
         }
         if request.is_change() {
             trace!("commit of session {:?}: {request:?}: {response:?}", seat.map(|it| it.1));
-            self.model.change(&request, &contents, &response);
+            self.model.change(request, contents, &response);
         }
-        self.answered(seat, ticket, question, *response);
+        *response
     }
 
     fn answered(&mut self, seat: Option<(usize, u64)>, ticket: Ticket<Response>, question: u64, response: Response) {
