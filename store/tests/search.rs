@@ -455,7 +455,7 @@ proptest! {
                     (index, stands) = (with, false);
                     reader = reader.reopen(dir.path(), with, |dir| {
                         if put_back && kept.path().join(INDEX).exists() {
-                            fs::copy(kept.path().join(INDEX), dir.join(INDEX)).unwrap();
+                            put(kept.path(), dir);
                         }
                     });
                 }
@@ -463,11 +463,22 @@ proptest! {
                     (index, stands) = (true, false);
                     reader = reader.reopen(dir.path(), true, |dir| {
                         if dir.join(INDEX).exists() {
-                            fs::copy(dir.join(INDEX), kept.path().join(INDEX)).unwrap();
+                            put(dir, kept.path());
                         }
                     });
                 }
             }
+        }
+    }
+}
+
+/// The index of one folder in the place of another's, with its log: the log of one belongs to no other.
+fn put(from: &Path, to: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let name = format!("{INDEX}{suffix}");
+        _ = fs::remove_file(to.join(&name));
+        if suffix != "-shm" && from.join(&name).exists() {
+            fs::copy(from.join(&name), to.join(&name)).unwrap();
         }
     }
 }
