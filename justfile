@@ -85,11 +85,13 @@ sim seeds="10000":
 
 # mistakes made on purpose, one at a time: each must be found by the simulator; writes docs/planted.md
 planted:
-    cargo run --profile sim -p pillarbox-sim --features planted --example planted > docs/planted.md
+    cargo run --profile sim -p pillarbox-sim --features planted --example planted > docs/planted.md.new
+    mv docs/planted.md.new docs/planted.md
 
 # which limits, refusals and ways back from trouble ten thousand simulated worlds never reach, and why; writes docs/marks.md
 marks *worlds:
-    cargo run --profile sim -p pillarbox-sim --features marks --example marks -- {{worlds}} > docs/marks.md
+    cargo run --profile sim -p pillarbox-sim --features marks --example marks -- {{worlds}} > docs/marks.md.new
+    mv docs/marks.md.new docs/marks.md
 
 # coverage-guided fuzzing of one target, by libFuzzer on the stable toolchain: `just fuzz imap-command 600`; fuzz/README.md says more
 fuzz target seconds="60" *args:

@@ -172,7 +172,11 @@ impl Host {
                     }
                 }
             }
-            (StoreOp::Queue(QueueOp::Remove { rows }), _) => self.rows.retain(|row, _| !rows.contains(row)),
+            (StoreOp::Queue(QueueOp::Remove { rows }), _) => {
+                for (head, recipient) in rows.iter().filter_map(|row| self.rows.remove(row)) {
+                    ledger.taken_out(&head, &recipient);
+                }
+            }
             (StoreOp::Stage(StageOp::Append { stage, bytes }), StoreReply::Stage(_)) => {
                 let head = self.stages.entry(*stage).or_default();
                 let more = bytes.len().min(HEAD.saturating_sub(head.len()));

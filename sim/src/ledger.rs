@@ -52,10 +52,15 @@ struct Entry {
     outcome: Outcome,
     /// When it was handed over.
     at: Mono,
-    /// Those who were accepted as its recipients, in their domains' eyes; `None` for an address that nobody has.
-    to: Vec<(String, Option<UserId>)>,
+    /// Those who were accepted as its recipients, and whose address that is: one of theirs, where it is now one's and now
+    /// another's; nobody's, where nobody has it.
+    to: Vec<(String, Vec<UserId>)>,
     /// Addresses of recipients that it was reported not to have reached.
     reported: BTreeSet<String>,
+    /// Addresses of recipients for whom an operator has taken it out of a queue.
+    taken_out: BTreeSet<String>,
+    /// An operator has taken out a report about it, and nobody knows what that said.
+    untold: bool,
 }
 
 /// What was counted.
@@ -94,7 +99,9 @@ impl Counts {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     users: Vec<String>,
-    by_address: BTreeMap<String, UserId>,
+    by_address: BTreeMap<String, Vec<UserId>>,
+    /// Nobody reads what they get, and strangers write to them as well.
+    guests: BTreeSet<UserId>,
     accounts: BTreeMap<(usize, AccountId), UserId>,
     letters: BTreeMap<Letter, Entry>,
     copies: BTreeMap<(UserId, Letter, Stamp), Copies>,
@@ -119,14 +126,26 @@ impl Ledger {
     pub(crate) fn user(&mut self, address: &str, host: usize, account: AccountId) -> UserId {
         let user = UserId(self.users.len());
         self.users.push(address.to_owned());
-        self.by_address.insert(address.to_owned(), user);
-        self.accounts.insert((host, account), user);
+        self.known_as(user, address);
+        self.has_account(user, host, account);
         user
     }
 
-    /// He has this address, too.
+    /// Somebody has an account of whose mail nobody asks what it is.
+    pub(crate) fn guest(&mut self, address: &str, host: usize, account: AccountId) -> UserId {
+        let guest = self.user(address, host, account);
+        self.guests.insert(guest);
+        guest
+    }
+
+    /// He gets this account.
+    pub(crate) fn has_account(&mut self, user: UserId, host: usize, account: AccountId) {
+        self.accounts.insert((host, account), user);
+    }
+
+    /// He has this address, too, or has it at times.
     pub(crate) fn known_as(&mut self, user: UserId, address: &str) {
-        self.by_address.insert(address.to_owned(), user);
+        self.by_address.entry(address.to_owned()).or_default().push(user);
     }
 
     /// Somebody without a mailbox.
@@ -165,15 +184,24 @@ impl Ledger {
     /// Somebody has written a letter.
     pub(crate) fn wrote(&mut self, letter: Letter, from: UserId, octets: usize) {
         let (outcome, at) = (Outcome::Unsent, self.now);
-        let entry = Entry { from, octets, outcome, at, to: Vec::new(), reported: BTreeSet::new() };
+        let entry = Entry {
+            from,
+            octets,
+            outcome,
+            at,
+            to: Vec::new(),
+            reported: BTreeSet::new(),
+            taken_out: BTreeSet::new(),
+            untold: false,
+        };
         self.letters.insert(letter, entry);
     }
 
     /// This address was taken as a recipient of it.
     pub(crate) fn addressed(&mut self, letter: Letter, to: &str) {
-        let user = self.by_address.get(to).copied();
+        let users = self.by_address.get(to).cloned().unwrap_or_default();
         if let Some(entry) = self.letters.get_mut(&letter) {
-            entry.to.push((to.to_owned(), user));
+            entry.to.push((to.to_owned(), users));
         }
     }
 
@@ -319,7 +347,25 @@ impl Ledger {
                     self.reported(letter, address.trim());
                 }
             }
+            Found::Something if self.guests.contains(&user) => {}
             Found::Something => self.violated(format!("{} gets a message of nobody's", self.address(user))),
+        }
+    }
+
+    /// An operator takes this out of a queue, where it waited for this recipient.
+    pub(crate) fn taken_out(&mut self, head: &[u8], recipient: &str) {
+        match recognize(head) {
+            Found::Letter(letter, _) => {
+                if let Some(entry) = self.letters.get_mut(&letter) {
+                    entry.taken_out.insert(recipient.to_owned());
+                }
+            }
+            Found::Report(letter) => {
+                if let Some(entry) = self.letters.get_mut(&letter) {
+                    entry.untold = true;
+                }
+            }
+            Found::Something => {}
         }
     }
 
@@ -400,9 +446,10 @@ impl Ledger {
             if entry.outcome != Outcome::Accepted {
                 continue;
             }
-            for (address, user) in &entry.to {
-                let delivered = user.is_some_and(|user| self.delivered(user, *letter) > 0);
-                if !delivered && !entry.reported.contains(address) {
+            for (address, users) in &entry.to {
+                let delivered = users.iter().any(|user| self.delivered(*user, *letter) > 0);
+                let taken_out = entry.untold || entry.taken_out.contains(address);
+                if !delivered && !taken_out && !entry.reported.contains(address) {
                     let from = self.address(entry.from);
                     wrong.push(format!("{letter:?} of {from} to {address} was accepted, and is lost"));
                 }
@@ -414,10 +461,11 @@ impl Ledger {
     /// What became of each letter, in words.
     pub(crate) fn fates(&self) -> Vec<String> {
         let fate = |(letter, entry): (&Letter, &Entry)| {
-            let became = |(address, user): &(String, Option<UserId>)| {
-                let times = user.map_or(0, |user| self.delivered(user, *letter));
+            let became = |(address, users): &(String, Vec<UserId>)| {
+                let times = users.iter().map(|user| self.delivered(*user, *letter)).sum::<u32>();
                 let reported = entry.reported.contains(address);
                 match (times, reported) {
+                    (0, false) if entry.taken_out.contains(address) => format!("{address} taken out of a queue"),
                     (0, false) => format!("{address} has nothing"),
                     (0, true) => format!("{address} reported"),
                     (1, false) => format!("{address} delivered"),
@@ -448,7 +496,7 @@ impl Ledger {
         let Some(entry) = self.letters.get(&letter) else {
             return self.violated(format!("{letter:?} was never written"));
         };
-        if !entry.to.iter().any(|(_, to)| *to == Some(user)) {
+        if !entry.to.iter().any(|(_, to)| to.contains(&user)) {
             self.violated(format!("{letter:?} is at {}, for whom it is not", self.address(user)));
         }
     }

@@ -42,6 +42,7 @@ mod ledger;
 mod letter;
 mod meter;
 mod names;
+mod operator;
 mod overheard;
 mod people;
 mod plan;

@@ -76,6 +76,8 @@ pub struct HostPlan {
     pub dead_first: bool,
     /// Its limits are small.
     pub cramped: bool,
+    /// It takes no password in the clear, but from itself, where its own people are.
+    pub strict: bool,
 }
 
 /// A letter that somebody writes.
@@ -213,6 +215,10 @@ kinds! {
     ClockJump = "clock jump",
     /// What a store hints at is not heard.
     Deafness = "lost notices",
+    /// An operator removes an account, or gives an alias other targets.
+    Accounts = "accounts changed",
+    /// An operator removes letters from a queue, or wants them tried again.
+    Meddling = "operator at the queue",
 }
 
 impl FaultKind {
@@ -265,12 +271,16 @@ impl Plan {
         let mut random = Random::new(&Seed::number(seed ^ 0x5eed_0000_0000_0000));
         let random = &mut random;
         let hosts: Vec<_> = (0..size.hosts.max(1))
-            .map(|_| HostPlan {
-                nodes: if random.below(4) == 0 { 2 } else { 1 },
-                tls: random.below(3) == 0,
-                second: random.below(2) == 0,
-                dead_first: random.below(8) == 0,
-                cramped: random.below(6) == 0,
+            .map(|_| {
+                let tls = random.below(3) == 0;
+                HostPlan {
+                    nodes: if random.below(4) == 0 { 2 } else { 1 },
+                    tls,
+                    second: random.below(2) == 0,
+                    dead_first: random.below(8) == 0,
+                    cramped: random.below(6) == 0,
+                    strict: tls && random.below(2) == 0,
+                }
             })
             .collect();
         let users = size.users.max(1);

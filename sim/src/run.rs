@@ -17,6 +17,7 @@ use crate::host::{Doors, Power};
 use crate::ledger::{Counts, UserId};
 use crate::letter::Letter;
 use crate::names::Fog;
+use crate::operator;
 use crate::people::{Chore, Device, Habit, Mailer, Person, Popper, Session, Stranger};
 use crate::plan::{Fault, FaultKind, Item, LetterPlan, Means, Plan, StrangerPlan, VisitPlan};
 use crate::settings::Settings;
@@ -293,6 +294,10 @@ impl Run<'_> {
                 }
                 world.touch(host);
             }
+            FaultKind::Accounts if begins => operator::changes_accounts(world, host, self.plan.users, fault.degree),
+            FaultKind::Accounts => operator::puts_back(world, host),
+            FaultKind::Meddling if begins => operator::meddles(world, host, fault.degree),
+            FaultKind::Meddling => {}
             FaultKind::Deafness if begins => world.hosts[host].deaf = true,
             FaultKind::Deafness => {
                 world.hosts[host].deaf = false;
@@ -321,6 +326,7 @@ impl Run<'_> {
             if world.hosts[host].power != Power::On {
                 world.start(host);
             }
+            operator::puts_back(world, host);
         }
     }
 

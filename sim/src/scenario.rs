@@ -168,6 +168,7 @@ impl Scenario {
         let random = &mut random;
         let hosts: Vec<_> = (0..self.domains.max(1))
             .map(|_| HostPlan {
+                strict: false,
                 nodes: if random.below(4) == 0 { 2 } else { 1 },
                 tls: random.below(3) > 0,
                 second: random.below(2) == 0,
@@ -197,7 +198,8 @@ impl Scenario {
             Faults::Light => (days * hosts as f64 / 10.0, days * EVERYWHERE.len() as f64 / 10.0),
             Faults::Heavy => (days * hosts as f64, days * EVERYWHERE.len() as f64),
         };
-        let at_one: Vec<_> = FaultKind::ALL.iter().copied().filter(|kind| !EVERYWHERE.contains(kind)).collect();
+        let is_at_one = |kind: &FaultKind| !EVERYWHERE.contains(kind) && !BY_OPERATORS.contains(kind);
+        let at_one: Vec<_> = FaultKind::ALL.iter().copied().filter(is_at_one).collect();
         let mut faults = Vec::new();
         for _ in 0..of_hosts.ceil() as usize {
             let kind = at_one[random.below(at_one.len())];
@@ -286,6 +288,9 @@ impl Scenario {
         VisitPlan { at, user, means: Means::Pop3(habit), leaves_after }
     }
 }
+
+/// What an operator does, and does not wonder about.
+const BY_OPERATORS: &[FaultKind] = &[FaultKind::Accounts, FaultKind::Meddling];
 
 /// What goes wrong for everybody at once.
 const EVERYWHERE: &[FaultKind] = &[

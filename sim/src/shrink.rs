@@ -190,12 +190,13 @@ impl<F: FnMut(&Plan) -> (bool, u64), P: FnMut(&Plan, usize)> Work<F, P> {
     }
 
     fn plainer_hosts(&mut self) {
-        let plainer: [fn(&mut HostPlan); 5] = [
+        let plainer: [fn(&mut HostPlan); 6] = [
             |host| host.nodes = 1,
             |host| host.tls = false,
             |host| host.second = false,
             |host| host.dead_first = false,
             |host| host.cramped = false,
+            |host| host.strict = false,
         ];
         for host in 0..self.plan.hosts.len() {
             for change in plainer {

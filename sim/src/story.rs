@@ -7,6 +7,7 @@ use pillarbox_core::node::Event;
 
 use crate::letter::{Found, recognize};
 use crate::people::{Session, about};
+use crate::operator::{errand, order};
 use crate::plan::{Fault, FaultKind, HostPlan, LetterPlan, Means, Plan, StrangerPlan, VisitPlan};
 use crate::timeline::Moment;
 
@@ -40,6 +41,7 @@ fn machine(number: usize, host: &HostPlan, users: usize) -> String {
         host.second.then(|| "a second exchanger".to_owned()),
         host.dead_first.then(|| "its preferred exchanger does not exist".to_owned()),
         host.cramped.then(|| "small limits".to_owned()),
+        host.strict.then(|| "no passwords in the clear".to_owned()),
     ];
     let more: String = more.into_iter().flatten().map(|what| format!(", {what}")).collect();
     format!("d{number}: {users} user{}{more}", if users == 1 { "" } else { "s" })
@@ -93,6 +95,8 @@ pub(crate) fn what(fault: &Fault) -> String {
         | FaultKind::FailedSync
         | FaultKind::Deafness => format!("{kind}: d{host}"),
         FaultKind::Partition => format!("{kind}: d{host} and d{other}"),
+        FaultKind::Accounts => format!("{kind}: d{host}, {}", errand(*degree)),
+        FaultKind::Meddling => format!("{kind}: d{host}, {}", order(*degree)),
         FaultKind::FullDisk | FaultKind::SlowDisk | FaultKind::BusyDisk | FaultKind::BadDisk | FaultKind::ClockJump => {
             format!("{kind}: d{host}, degree {degree}")
         }

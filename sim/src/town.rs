@@ -27,6 +27,8 @@ const THIEF: [u8; 4] = [203, 0, 113, 99];
 const ODD: [u8; 4] = [203, 0, 113, 77];
 /// Where nobody is.
 const NOBODY: [u8; 4] = [203, 0, 113, 1];
+/// Targets of an alias that is too many people, where limits are small.
+const CROWD: usize = 5;
 
 /// A mailbox of the town's.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +60,7 @@ pub(crate) fn build(plan: &Plan, settings: &Settings, told: bool) -> (World, Vec
         let store = MemoryStore::new(Options {
             password_cost: PasswordCost::CHEAP,
             clock: Arc::new(move || shown.shown()),
-            ..Options::default()
+            ..if host.cramped { cramped_store() } else { Options::default() }
         });
         let [first, second] = addresses(number).map(IpAddr::from);
         let name = domain(number);
@@ -74,10 +76,7 @@ pub(crate) fn build(plan: &Plan, settings: &Settings, told: bool) -> (World, Vec
             }
         }
         let guest = add(&store, &format!("guest@{name}"));
-        alias(&store, &format!("other@{name}"), &format!("u0@{name}"));
-        // Two that lead to each other.
-        alias(&store, &format!("loop@{name}"), &format!("pool@{name}"));
-        alias(&store, &format!("pool@{name}"), &format!("loop@{name}"));
+        aliases(&store, &name);
         let place = world.machine(
             &name,
             here,
@@ -86,12 +85,11 @@ pub(crate) fn build(plan: &Plan, settings: &Settings, told: bool) -> (World, Vec
             clock,
             host.nodes,
         );
-        let guest = guest.map(|account| world.ledger.user(&format!("guest@{name}"), place, account));
+        let guest = guest.map(|account| world.ledger.guest(&format!("guest@{name}"), place, account));
         world.hosts[place].guest = guest;
         if host.cramped {
             world.hosts[place].doors = Some(Doors { most: 2, most_from_one_address: 1 });
         }
-        // The first account is the postmaster's.
         if let Some(guest) = guest {
             world.ledger.known_as(guest, &format!("postmaster@{name}"));
         }
@@ -102,7 +100,15 @@ pub(crate) fn build(plan: &Plan, settings: &Settings, told: bool) -> (World, Vec
                 Some(Resident { user, host: place, account })
             })
             .collect();
-        if let Some(first) = here.first() {
+        // The first account is the postmaster's: the guest's, and while that is gone, the next one's.
+        if let [first, ..] = here[..] {
+            world.ledger.known_as(first.user, &format!("postmaster@{name}"));
+        }
+        // An operator turns this from one to the other.
+        if let [first, .., last] = here[..] {
+            world.ledger.known_as(last.user, &format!("other@{name}"));
+            world.ledger.known_as(first.user, &format!("other@{name}"));
+        } else if let [first] = here[..] {
             world.ledger.known_as(first.user, &format!("other@{name}"));
         }
         residents.push(here);
@@ -122,10 +128,34 @@ fn add(store: &MemoryStore, address: &str) -> Option<AccountId> {
     }
 }
 
-fn alias(store: &MemoryStore, alias: &str, target: &str) {
-    let (Ok(alias), Ok(target)) = (alias.parse(), target.parse()) else { return };
-    let added = store.apply(StoreOp::Account(AccountOp::SetAlias { alias, targets: vec![target] }));
+/// The aliases of a machine: somebody's second name, two that lead to each other, one that leads to nobody elsewhere, and
+/// one that is too many people.
+fn aliases(store: &MemoryStore, name: &str) {
+    alias(store, &format!("other@{name}"), &[&format!("u0@{name}")]);
+    alias(store, &format!("loop@{name}"), &[&format!("pool@{name}")]);
+    alias(store, &format!("pool@{name}"), &[&format!("loop@{name}")]);
+    alias(store, &format!("away@{name}"), &["nobody@d0.example", "nobody@null.example"]);
+    let crowd: Vec<_> = (0..CROWD).map(|number| format!("u{number}@null.example")).collect();
+    alias(store, &format!("crowd@{name}"), &crowd.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+fn alias(store: &MemoryStore, alias: &str, targets: &[&str]) {
+    let Ok(alias) = alias.parse() else { return };
+    let targets = targets.iter().filter_map(|target| target.parse().ok()).collect();
+    let added = store.apply(StoreOp::Account(AccountOp::SetAlias { alias, targets }));
     debug_assert_eq!(added, StoreReply::Account(AccountReply::Done));
+}
+
+/// A store that soon has too many of anything.
+fn cramped_store() -> Options {
+    Options {
+        alias_targets: CROWD - 1,
+        mailboxes: 8,
+        subscriptions: 2,
+        copied: 2,
+        expunged_runs: 2,
+        ..Options::default()
+    }
 }
 
 /// The address of an exchanger that does not exist.
@@ -147,7 +177,7 @@ fn config(domain: &str, host: &HostPlan, settings: &Settings) -> Config {
             service(Protocol::Imap),
         ],
         tls: if host.tls { Some(Arc::new(FakeServer)) } else { None },
-        cleartext: Cleartext::Always,
+        cleartext: if host.strict { Cleartext::Loopback } else { Cleartext::Always },
         message_size: settings.message_size,
         delivery: Delivery {
             port: 25,

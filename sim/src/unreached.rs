@@ -13,14 +13,8 @@ pub const UNREACHED: &[(Mark, &str)] = &[
     (Mark::TlsNoEngine, "A machine that has no engine offers no TLS."),
     (Mark::TlsEndlessHandshake, "The engine of these worlds fails at the second message of a handshake."),
     (Mark::TlsSessionFull, "Each session keeps to its own bounds, which are smaller."),
-    (Mark::SmtpAuthNeedsTls, CLEARTEXT),
-    (Mark::Pop3NeedsTls, CLEARTEXT),
-    (Mark::ImapNeedsTls, CLEARTEXT),
     (Mark::SmtpTooManyMessages, "It is a million."),
     (Mark::SmtpOverrun, "Fifty megabytes would have to be sent."),
-    (Mark::ImapTooManyMailboxes, "Thousands of them would have to be made."),
-    (Mark::ImapCopyTooMany, "Millions of messages would have to be copied."),
-    (Mark::ImapHistoryTooShort, "The store keeps more of it than happens in a few hours."),
     (Mark::ImapResyncUnavailable, "Nobody removes a mailbox that is being opened."),
     (Mark::ImapMessageUnreadable, "A disk that cannot be read fails the whole command."),
     (Mark::NodeDialBroken, "The world ends a dial by its answer, and in no other way."),
@@ -30,20 +24,14 @@ pub const UNREACHED: &[(Mark, &str)] = &[
         Mark::NodeNobodysMessage,
         "A session asks to keep only what has a recipient: it guards against a mistake of ours.",
     ),
-    (Mark::NodeStructureTooBig, "Letters have one part."),
+    (Mark::NodeStructureTooBig, "The bounds on parts and on fields keep a structure smaller."),
     (Mark::NodeBodyUnstored, "A session whose piece was refused does not ask to keep the rest."),
     (Mark::NodeAppendUnstored, "A session whose piece was refused does not ask to keep the rest."),
     (Mark::NodeNoAddressNow, "The resolver leaves out hosts without an address where another has one."),
     (Mark::NodeBadName, "An address with such a domain is refused when it is given."),
     (Mark::NodeBadRoute, "A configuration with such a route is refused when it is read."),
-    (Mark::NodeUserGone, NOBODY_GOES),
-    (Mark::NodeAliasLoop, NOBODY_GOES),
-    (Mark::NodeTooManyTargets, NOBODY_GOES),
-    (Mark::NodeNoLongerOurs, NOBODY_GOES),
-    (Mark::QueueNobodyToTell, NOBODY_GOES),
-    (Mark::QueueForwardUnknown, NOBODY_GOES),
-    (Mark::QueueRowGone, OPERATOR),
-    (Mark::QueueWantedFull, OPERATOR),
+    (Mark::NodeAliasLoop, "The store sees through all loops but those of an address with two spellings."),
+    (Mark::NodeNoLongerOurs, "Domains stay where they are for as long as a world lasts."),
     (
         Mark::QueueHeaderUnreadable,
         "The disks of these worlds can read it: without it nobody could tell which letter is reported.",
@@ -58,7 +46,6 @@ pub const UNREACHED: &[(Mark, &str)] = &[
     (Mark::ClientBadCredentials, NO_SUBMISSION),
     (Mark::ClientNoMechanism, NO_SUBMISSION),
     (Mark::ClientLoginRefused, NO_SUBMISSION),
-    (Mark::ClientNoSmtputf8, "All addresses in these worlds are ASCII."),
     (Mark::ClientBadMessage, "A message with a bare CR or LF is refused when it comes in."),
     (Mark::ClientNothingToDo, "A node answers at once."),
     (Mark::ClientStopping, "A node that stops lets its deliveries go on."),
@@ -66,13 +53,9 @@ pub const UNREACHED: &[(Mark, &str)] = &[
     (Mark::DnsBadName, "An address with such a domain is refused when it is given."),
     (Mark::DnsNoServer, "Each machine knows two."),
     (Mark::DnsReferral, "The name servers of these worlds resolve for everybody."),
-    (Mark::DnsAliasToNowhere, "The name servers of these worlds cannot write such a name."),
 ];
 
 const BEHIND_CHANNEL: &str = "The channel under each session sees it first.";
-const CLEARTEXT: &str = "People in these worlds speak without TLS, and every server lets them.";
-const NOBODY_GOES: &str = "Accounts, aliases and domains stay what they are for as long as a world lasts.";
-const OPERATOR: &str = "There is no operator.";
 const ONE_SERVER: &str = "No two servers share a disk.";
 const NO_SUBMISSION: &str = "Servers deliver to each other without a password, and with TLS where it is offered.";
 
@@ -90,9 +73,16 @@ pub const RARE: &[(Mark, &str)] = &[
     (Mark::NodeRowUnanswered, STOPS),
     (Mark::Pop3ShutdownAtLogin, STOPS),
     (Mark::QueuePageForgone, STOPS),
+    (Mark::NodeUserGone, OPERATOR),
+    (Mark::NodeTooManyTargets, OPERATOR),
+    (Mark::QueueForwardUnknown, OPERATOR),
+    (Mark::QueueRowGone, OPERATOR),
+    (Mark::QueueWantedFull, "An operator must want more destinations tried again than a small server keeps."),
     (Mark::NodeSameCandidate, "Two letters to the odd server must wait at one machine."),
+    (Mark::DnsAliasToNowhere, "A garbled answer must be wrong at just the octet that spoils an alias."),
     (Mark::ImapMessageGone, "One device must remove a message just while another fetches it."),
 ];
 
 const STUCK: &str = "A disk must come to a stand just then.";
+const OPERATOR: &str = "An operator must remove something just while it is being worked on.";
 const STOPS: &str = "A server must be told to stop just while its disk is slow.";

@@ -1,5 +1,5 @@
-//! What strangers say, by port. Nothing here hands over a message that a server might take: whoever counts letters need
-//! not know of strangers.
+//! What strangers say, by port. What they hand over is for nobody, or for a guest, of whose mail nobody asks what it is:
+//! whoever counts letters need not know of strangers.
 
 use super::stranger::Act::{self, Deaf, Gone, Long, Raw, Say, Times, Tls, Wait};
 use crate::world::{IMAP, POP3, SMTP, SUBMISSION};
@@ -184,7 +184,32 @@ pub(crate) const ALL: &[Script] = &[
         "begins well and then sends too large a chunk",
         &[Say("EHLO x\nMAIL FROM:<>\nRCPT TO:<{me}>\nBDAT 6\na: b\nBDAT 99999999"), Gone],
     ),
+    at(
+        SMTP,
+        "writes to an alias that leads away, and has no address himself",
+        &[Say("EHLO x\nMAIL FROM:<>\nRCPT TO:<away@{here}>\nDATA"), Say("a: b\n\nx\n.\nQUIT")],
+    ),
     // Submission.
+    at(
+        SUBMISSION,
+        "writes to nobody",
+        &[
+            Say("EHLO x"),
+            Say("AUTH PLAIN {plain}"),
+            Say("MAIL FROM:<{me}>\nRCPT TO:<nobody@d0.example>\nRCPT TO:<u0@deaf.example>\nDATA"),
+            Say("a: b\n\nx\n.\nQUIT"),
+        ],
+    ),
+    at(
+        SUBMISSION,
+        "writes to an address that is not ASCII",
+        &[
+            Say("EHLO x"),
+            Say("AUTH PLAIN {plain}"),
+            Say("MAIL FROM:<{me}> SMTPUTF8\nRCPT TO:<ä@odd.example>\nDATA"),
+            Say("a: b\n\nx\n.\nQUIT"),
+        ],
+    ),
     at(SUBMISSION, "does not log in", &[Say("EHLO x\nMAIL FROM:<{me}>\nRCPT TO:<{me}>"), Wait(400)]),
     at(
         SUBMISSION,
@@ -489,6 +514,11 @@ pub(crate) const ALL: &[Script] = &[
             Say("a LOGIN {me} {word}"),
             Say("a CREATE Many"),
             Times(200, "a CREATE Many\na CREATE Many/x"),
+            Say(
+                "a CREATE M1\na CREATE M2\na CREATE M3\na CREATE M4\na CREATE M5\na CREATE M6\na SUBSCRIBE M1\na SUBSCRIBE M2\na SUBSCRIBE M3",
+            ),
+            Say("a DELETE M1\na DELETE M2\na DELETE M3\na DELETE M4\na DELETE M5\na DELETE M6"),
+            Say("a UNSUBSCRIBE M1\na UNSUBSCRIBE M2\na UNSUBSCRIBE M3"),
             Say("a DELETE Many/x\na DELETE Many\na LOGOUT"),
         ],
     ),
@@ -503,6 +533,7 @@ pub(crate) const ALL: &[Script] = &[
             Say("a STORE 1 +FLAGS ({long})"),
             Say("a STORE 1 +FLAGS ({words})"),
             Say("a STORE 1 +FLAGS ({words})"),
+            Say("a COPY 1 Words\na COPY 1:* Words\na NOOP\na COPY 1:* Words"),
             Say("a STORE 1 (UNCHANGEDSINCE 1) +FLAGS (\\Flagged)"),
             Say("a FETCH 1 BINARY[1]\na FETCH 1 BODY[]\na DELETE Words\na NOOP\na LOGOUT"),
         ],

@@ -39,7 +39,10 @@ impl World {
     }
 
     pub(super) fn call(&mut self, person: u64, host: usize, port: u16) {
-        let peer = SocketAddr::from(([192, 0, 2, 1 + (person % 250) as u8], 50_000));
+        // A machine's own people sit at it.
+        let is_guest = self.devices.get(&person).is_some_and(|device| self.hosts[host].guest == Some(device.user));
+        let last = 1 + (person % 250) as u8;
+        let peer = SocketAddr::from((if is_guest { [192, 0, 2, last] } else { [127, 0, 0, last] }, 50_000));
         let admitted = if self.hosts[host].power == Power::Off { None } else { self.admit(host, port, peer) };
         let Some((other, there)) = admitted else { return self.news(person, News::Over) };
         let wire = self.wire([Plug::Person(person), other], [None, there]);

@@ -310,6 +310,17 @@ impl World {
         }
     }
 
+    /// An operator wants this of the store on a machine, whose server hands it on; nothing, where that does not run.
+    pub(crate) fn order(&mut self, host: usize, op: StoreOp) -> Option<StoreReply> {
+        if self.hosts[host].power != Power::On || self.hosts[host].disk.stopped {
+            return None;
+        }
+        let (node, ear) = (self.hosts[host].nodes.start, Arc::default());
+        let reply = self.apply(host, Waiting { node, ear, token: Token(0), op });
+        self.touch(host);
+        Some(reply)
+    }
+
     /// An op takes effect, and the ledger hears of what it files.
     fn apply(&mut self, host: usize, waiting: Waiting) -> StoreReply {
         let op = waiting.op.clone();
