@@ -6,8 +6,8 @@ use pillarbox_core::Mono;
 use pillarbox_core::node::Event;
 
 use crate::letter::{Found, recognize};
-use crate::people::{Session, about};
 use crate::operator::{errand, order};
+use crate::people::{Session, about};
 use crate::plan::{Fault, FaultKind, HostPlan, LetterPlan, Means, Plan, StrangerPlan, VisitPlan};
 use crate::timeline::Moment;
 
