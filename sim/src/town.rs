@@ -104,13 +104,10 @@ pub(crate) fn build(plan: &Plan, settings: &Settings, told: bool) -> (World, Vec
         if let [first, ..] = here[..] {
             world.ledger.known_as(first.user, &format!("postmaster@{name}"));
         }
-        // An operator turns this from one to the other.
-        if let [first, .., last] = here[..] {
-            world.ledger.known_as(last.user, &format!("other@{name}"));
-            world.ledger.known_as(first.user, &format!("other@{name}"));
-        } else if let [first] = here[..] {
-            world.ledger.known_as(first.user, &format!("other@{name}"));
-        }
+        // An operator turns this from the first to the last.
+        let mut others: Vec<_> = here.first().into_iter().chain(here.last()).map(|resident| resident.user).collect();
+        others.dedup();
+        others.iter().for_each(|user| world.ledger.known_as(*user, &format!("other@{name}")));
         residents.push(here);
     }
     (world, residents)
