@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::thread;
 
-use crate::common::{On, Server, Wire, cramped, message, on_every_runtime, until};
+use crate::common::{Glutton, On, Server, Wire, cramped, message, on_every_runtime, until};
 
 on_every_runtime! {
     one runtime:
@@ -417,7 +417,6 @@ fn what_is_selected_is_renamed_and_deleted_by_others(on: On) {
 
 fn a_full_disk_says_no_and_loses_nothing(on: On) {
     let Some(server) = cramped(on, 80) else { return };
-    let inside = server.seen_by_it(&server.data());
     let mut wire = server.imap(BOB);
     let mut there = Vec::new();
     let fill = |wire: &mut Wire, there: &mut Vec<String>, size| {
@@ -439,11 +438,8 @@ fn a_full_disk_says_no_and_loses_nothing(on: On) {
     let kept = |wire: &mut Wire| wire.messages().iter().map(|it| message::name_of(it)).collect::<Vec<_>>();
     assert_eq!(kept(&mut wire), there);
     // Somebody else fills it to its last block.
-    let mut glutton = std::fs::File::create(inside.join("glutton")).unwrap();
-    let block = vec![1; 64 * 1024];
-    while glutton.write_all(&block).is_ok() {}
-    while glutton.write_all(&block[..1024]).is_ok() {}
-    drop(glutton);
+    let mut glutton = Glutton::at(&server);
+    glutton.eat();
     // Each is done, or it is not.
     let mut made = BTreeSet::new();
     for n in 0..30 {
@@ -470,7 +466,7 @@ fn a_full_disk_says_no_and_loses_nothing(on: On) {
     wire.imap("STORE 1 +FLAGS.SILENT (\\Deleted)");
     wire.imap("EXPUNGE");
     there.remove(0);
-    std::fs::remove_file(inside.join("glutton")).unwrap();
+    glutton.leave();
     until("there is room again", || fill(&mut wire, &mut there, 500));
     wire.imap("NOOP");
     assert_eq!(kept(&mut wire), there);

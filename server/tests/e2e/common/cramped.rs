@@ -1,5 +1,8 @@
 //! A server without much room on its disk.
 
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::{On, Server, binary};
@@ -27,11 +30,38 @@ pub(crate) fn cramped(on: On, megabytes: u32) -> Option<Server> {
             return None;
         }
     }
-    std::fs::remove_dir_all(server.dir().join("seed")).unwrap();
+    fs::remove_dir_all(server.dir().join("seed")).unwrap();
     // The shell becomes the server: the process id stays.
     let mut shell = Command::new("unshare");
     shell.args(["-m", "sh", "-c", &format!("{mount} && exec \"$@\"")]).arg(server.dir());
     shell.arg(binary().get_program());
     server.serve_by(shell);
     Some(server)
+}
+
+/// Somebody else who writes to the same file system.
+pub(crate) struct Glutton {
+    path: PathBuf,
+    file: File,
+}
+
+impl Glutton {
+    pub(crate) fn at(server: &Server) -> Self {
+        let path = server.seen_by_it(&server.data()).join("glutton");
+        let file = File::create(&path).unwrap();
+        Self { path, file }
+    }
+
+    /// Takes every block that is free now.
+    pub(crate) fn eat(&mut self) {
+        for piece in [64 * 1024, 1024] {
+            let piece = vec![1; piece];
+            while self.file.write_all(&piece).is_ok() {}
+        }
+    }
+
+    /// Gives it all back.
+    pub(crate) fn leave(self) {
+        fs::remove_file(&self.path).unwrap();
+    }
 }

@@ -8,7 +8,7 @@ mod server;
 pub(crate) mod sink;
 mod wire;
 
-pub(crate) use self::cramped::cramped;
+pub(crate) use self::cramped::{Glutton, cramped};
 pub(crate) use self::on::{On, on_every_runtime};
 pub(crate) use self::server::{Said, Server, binary, pillarbox};
 pub(crate) use self::wire::Wire;
