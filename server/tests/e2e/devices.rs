@@ -102,7 +102,13 @@ impl Device {
     /// Asks about the messages that it has heard of and knows no more of.
     fn learn(&mut self) {
         while let Some(first) = self.copies.iter().position(|copy| copy.uid == 0) {
-            self.say(&format!("FETCH {}:* (UID FLAGS)", first + 1));
+            let tagged = self.say(&format!("FETCH {}:* (UID FLAGS)", first + 1));
+            if tagged.contains("[EXPUNGEISSUED]") {
+                // Some are gone, which no FETCH may say.
+                self.say("NOOP");
+            } else {
+                assert!(self.copies[first].uid > 0, "nothing was said of {}: {tagged}", first + 1);
+            }
         }
     }
 
